@@ -1,0 +1,30 @@
+"""SMNet low-light image enhancement in JAX.
+
+    model, variables = smnet_jax.load("photos.pth")     # bundled name, converted directory, .pth or .safetensors
+    bright = model.apply(variables, low)                # (N, H, W, 3) float32 in [0, 1] -> the same, not clipped
+    picture = smnet_jax.enhance(Image.open("dark.jpg")) # any size, any mode
+
+`smnet_jax.metrics`, `smnet_jax.losses`, `smnet_jax.vgg16` and `smnet_jax.training` are imported by name.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from smnet_jax.errors import InputError
+from smnet_jax.version import __version__
+
+if TYPE_CHECKING:
+    from smnet_jax.enhancement import enhance
+    from smnet_jax.model import SMNet
+    from smnet_jax.weights import load
+
+__all__ = ["InputError", "SMNet", "__version__", "enhance", "load"]
+
+_HOMES = {"SMNet": "smnet_jax.model", "enhance": "smnet_jax.enhancement", "load": "smnet_jax.weights"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names on first use: `smnet --help` should not wait for JAX."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

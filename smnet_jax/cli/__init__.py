@@ -1,0 +1,58 @@
+"""The `smnet` command: one sub-command per file of this folder.
+
+Each command's module has SUMMARY (a line for the overview), `add_arguments(parser)` and `run(args) -> exit code`.
+Only the chosen command's module is imported, so that `smnet --help` does not wait for JAX.
+"""
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from smnet_jax.errors import InputError
+
+COMMANDS = ("enhance", "train", "evaluate", "convert", "verify", "bench", "export")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `smnet` with `argv` (default: the process's) and return its exit code.
+
+    0: done; 1: done, but some inputs failed and were named; 2: unusable input, one line on stderr; 130: interrupted.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except InputError as error:
+        print(f"smnet: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("smnet: interrupted; finished outputs are kept", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # the reader of our output (`head`, say) has left: not an error of ours
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _dispatch(arguments: list[str]) -> int:
+    overview = argparse.ArgumentParser(prog="smnet", description="SMNet low-light image enhancement in JAX.")
+    overview.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = overview.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    asked = next((a for a in arguments if not a.startswith("-")), None)
+    for name in COMMANDS:
+        if name == asked or asked not in COMMANDS:
+            module = importlib.import_module(f"smnet_jax.cli.{name}")
+            parser = commands.add_parser(name, help=module.SUMMARY, description=module.SUMMARY)
+            module.add_arguments(parser)
+            parser.set_defaults(run=module.run)
+    args = overview.parse_args(arguments)
+    if args.version:
+        from smnet_jax import __version__
+
+        print(f"smnet-jax {__version__}")
+        return 0
+    if args.command is None:
+        overview.print_help()
+        return 2
+    return args.run(args)

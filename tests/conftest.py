@@ -1,0 +1,40 @@
+"""What every test shares: the compile cache, the fixtures' folders, and material that may be absent."""
+
+import os
+from pathlib import Path
+
+# Before JAX is imported: eight fake CPU devices would slow every other test, so the tests of sharding start
+# processes of their own; the cache makes a second run of the suite several times faster.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+import pytest
+
+REPO = Path(__file__).parents[1]
+SHARED = REPO.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def fixtures() -> Path:
+    """The small files that ship with the tests."""
+    return REPO / "tests" / "fixtures"
+
+
+def _shared(folder: str) -> Path:
+    path = SHARED / folder
+    if not path.is_dir():
+        pytest.skip(f"needs {path}, the project's shared material, which is not in the repository")
+    return path
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Numbers from the published implementation."""
+    return _shared("golden")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real paired photographs."""
+    return _shared("data")
