@@ -1,0 +1,378 @@
+"""SMNet in Flax: S. Lin et al., "SMNet: Synchronous Multi-Scale Low Light Enhancement Network with Local and Global
+Concern", IEEE Transactions on Multimedia.
+
+Blocks carry the paper's names. Shapes are NHWC; c is the width. The two released variants, `lol` and `fivek`, are one
+network with a field; the L&G block is made once and called `blocks` times. The block is local up to the statistics of
+GFRM, so its parts are methods of their own: `local`, `statistics`, `gate` and `recalibrate` are what exact tiling and
+row sharding call one by one.
+"""
+
+import dataclasses
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from smnet_jax import layers
+from smnet_jax.layers import Form, Precision
+
+Variant = Literal["lol", "fivek"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Compute:
+    """How to compute, not what: the same parameters give the same function under every choice."""
+
+    dtype: Any = jnp.float32  # of activations; parameters stay float32
+    precision: Precision = None  # of products; None is the backend's default, which on TPU rounds inputs to bfloat16
+    form: Form = "auto"
+
+
+class Conv(nn.Module):
+    """Convolution (N,H,W,inputs) -> (N,H,W,outputs), zero padding; initialised as torch does it."""
+
+    inputs: int
+    outputs: int
+    size: Literal[1, 3]
+    bias: bool = True
+    compute: Compute = Compute()
+
+    def setup(self) -> None:
+        self.kernel = self.param(
+            "kernel", _torch_uniform(self.inputs * self.size**2), (self.size, self.size, self.inputs, self.outputs)
+        )
+        self.offset: Any = (
+            self.param("bias", _torch_uniform(self.inputs * self.size**2), (self.outputs,)) if self.bias else None
+        )
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        convolve = layers.conv3x3 if self.size == 3 else layers.conv1x1
+        return convolve(x, self.kernel, self.offset, precision=self.compute.precision)
+
+
+class PReLU(nn.Module):
+    """x where positive, slope * x elsewhere; one slope, 0.25 at first as in torch."""
+
+    def setup(self) -> None:
+        self.slope = self.param("slope", nn.initializers.constant(0.25), ())
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return layers.prelu(x, self.slope)
+
+
+class FEM(nn.Module):
+    """Feature extraction module, (N,H,W,k) -> (N,H,W,k): 3x3, a 1x1 bottleneck, 3x3, and the input added."""
+
+    features: int
+    variant: Variant
+    compute: Compute
+
+    def setup(self) -> None:
+        k, squeezed = self.features, self.features // 4
+        self.conv1 = Conv(k, k, 3, compute=self.compute)
+        self.act1 = PReLU()
+        self.reduce = Conv(k, squeezed, 1, compute=self.compute)
+        self.expand = Conv(squeezed, k, 1, compute=self.compute)
+        if self.variant == "fivek":
+            self.reduce_act = PReLU()
+            self.expand_act = PReLU()
+        self.conv2 = Conv(k, k, 3, compute=self.compute)
+        self.act2 = PReLU()
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        y = self.reduce(self.act1(self.conv1(x)))  # (N,H,W,k/4)
+        if self.variant == "fivek":
+            y = self.conv2(self.expand_act(self.expand(self.reduce_act(y))))
+        elif self.compute.form == "subpixel":
+            y = self._expand_then_conv2(y)
+        else:
+            y = self.conv2(self.expand(y))
+        return self.act2(y) + x
+
+    def _expand_then_conv2(self, y: jax.Array) -> jax.Array:
+        """`expand` and `conv2` as the one linear map that they are: a 3x3 on k/4 channels instead of k.
+
+        A further input channel of ones carries the bias of `expand`: the zero padding of `conv2` cuts it off at the
+        border exactly as it does in two steps.
+        """
+        first = jnp.concatenate([self.expand.kernel[0, 0], self.expand.offset[None]])  # (k/4 + 1, k)
+        merged = jnp.einsum("im,hwmo->hwio", first, self.conv2.kernel, precision="highest")
+        y = jnp.concatenate([y, jnp.ones((*y.shape[:3], 1), y.dtype)], axis=-1)
+        return layers.conv3x3(y, merged, self.conv2.offset, precision=self.compute.precision)
+
+
+class Down(nn.Module):
+    """Halve the resolution, double the features: (N,H,W,k) -> (N,H/2,W/2,2k)."""
+
+    features: int
+    compute: Compute
+
+    def setup(self) -> None:
+        k = self.features
+        self.conv = Conv(k, k, 3, bias=False, compute=self.compute)
+        self.act = PReLU()
+        self.expand = Conv(k, 2 * k, 1, bias=False, compute=self.compute)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = self.act(self.conv(x))
+        x = layers.blur_down(x, self.compute.form)  # (N,H/2,W/2,k)
+        return self.expand(x)
+
+
+class Up(nn.Module):
+    """Double the resolution, halve the features: (N,H,W,k) -> (N,2H,2W,k/2); a learned path plus a bilinear one."""
+
+    features: int
+    compute: Compute
+
+    def setup(self) -> None:
+        k = self.features
+        self.conv = Conv(k, k, 1, bias=False, compute=self.compute)
+        self.act1 = PReLU()
+        self.up = Conv(
+            k, k, 3, bias=False, compute=self.compute
+        )  # only its kernel is used: the convolution is transposed
+        self.act2 = PReLU()
+        self.reduce = Conv(k, k // 2, 1, bias=False, compute=self.compute)
+        self.skip = Conv(k, k // 2, 1, bias=False, compute=self.compute)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        top = self.act1(self.conv(x))
+        bottom = self.skip(x)  # before the upsampling, which commutes with it: a quarter of the work
+        precision = self.compute.precision
+        if self.compute.form == "subpixel":
+            # Everything stays at the low resolution until one last interleaving of half the channels.
+            tops = layers.transposed_conv_phases(top, self.up.kernel, precision=precision)
+            bottoms = layers.bilinear_up_phases(bottom)
+            return layers.interleave(
+                [
+                    [self.reduce(self.act2(t)) + b for t, b in zip(ts, bs, strict=True)]
+                    for ts, bs in zip(tops, bottoms, strict=True)
+                ]
+            )
+        top = self.reduce(self.act2(layers.transposed_conv(top, self.up.kernel, precision=precision)))
+        return top + layers.bilinear_up(bottom, self.compute.form)  # (N,2H,2W,k/2)
+
+
+class GFRM(nn.Module):
+    """Global feature recalibration: reweight the channels of z (N,H,W,3c) by what the whole picture looks like."""
+
+    features: int  # 3c
+    variant: Variant
+    compute: Compute
+
+    def setup(self) -> None:
+        k, squeezed = self.features, max(1, self.features // 16)
+        self.fc1 = Dense(k, squeezed)
+        self.fc2 = Dense(squeezed, k)
+        if self.variant == "lol":
+            self.gate = Conv(k, k, 1, compute=self.compute)
+            self.gate_act = PReLU()
+        self.out = Conv(k, k, 1, compute=self.compute)
+        self.out_act = PReLU()
+
+    def weights(self, mean: jax.Array, peak: jax.Array) -> jax.Array:
+        """Channel weights s (N,3c), float32, from the mean and the maximum of z over the picture, (N,3c) each."""
+
+        def squeeze_excite(v: jax.Array) -> jax.Array:
+            return jax.nn.sigmoid(self.fc2(jax.nn.relu(self.fc1(v))))
+
+        s = squeeze_excite(mean) + squeeze_excite(peak)
+        if self.variant == "lol":
+            s = self.gate_act(self.gate(s[:, None, None, :]))[:, 0, 0]
+        return s
+
+    def __call__(self, z: jax.Array, s: jax.Array) -> jax.Array:
+        """PReLU(conv1x1(z * s + z)): s scales input channels, so it goes into the kernel and z is read only once."""
+        kernel = (1 + s)[:, None, None, :, None] * self.out.kernel  # (N,1,1,3c,3c)
+        return self.out_act(layers.conv1x1(z, kernel, self.out.offset, precision=self.compute.precision))
+
+
+class Dense(nn.Module):
+    """(N,inputs) -> (N,outputs) without bias, always float32: these few numbers steer whole channels."""
+
+    inputs: int
+    outputs: int
+
+    def setup(self) -> None:
+        self.kernel = self.param("kernel", _torch_uniform(self.inputs), (self.inputs, self.outputs))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return jnp.dot(x, self.kernel, precision="highest")
+
+
+class LGBlock(nn.Module):
+    """Local and global block, (N,H,W,c) -> (N,H,W,c): features at three scales, joined, then recalibrated."""
+
+    width: int
+    variant: Variant
+    compute: Compute
+
+    def setup(self) -> None:
+        c = self.width
+        self.act = PReLU()
+        self.down_full = Down(c, self.compute)
+        self.down_half = Down(2 * c, self.compute)
+        self.fem_full = FEM(c, self.variant, self.compute)
+        self.fem_half = FEM(2 * c, self.variant, self.compute)
+        self.fem_quarter = FEM(4 * c, self.variant, self.compute)
+        self.up_half = Up(2 * c, self.compute)  # used twice
+        self.up_quarter = Up(4 * c, self.compute)
+        self.gfrm = GFRM(3 * c, self.variant, self.compute)
+        self.fuse = Conv(3 * c, c, 3, compute=self.compute)
+
+    def local(self, x: jax.Array) -> jax.Array:
+        """The features of all scales at full resolution, (N,H,W,c) -> (N,H,W,3c); depends on neighbours only."""
+        half = self.down_full(x)  # (N,H/2,W/2,2c)
+        quarter = self.down_half(half)  # (N,H/4,W/4,4c)
+        q = self.fem_quarter(quarter)
+        q_up = self.up_quarter(q)  # (N,H/2,W/2,2c)
+        q_up_up = self.up_half(q_up)  # (N,H,W,c)
+        h = self.fem_half(self.act(half) + q_up)
+        h_up = self.up_half(h)  # (N,H,W,c)
+        f = self.fem_full(self.act(x) + h_up)
+        taps = {"half": half, "quarter": quarter, "fem_quarter": q, "quarter_up": q_up, "fem_half": h, "fem_full": f}
+        for name, value in taps.items():
+            self.sow("intermediates", f"{name}_features", value)
+        others = (h_up, q_up_up) if self.variant == "lol" else (q_up_up, h_up)
+        return jnp.concatenate([f, *others], axis=-1)  # (N,H,W,3c)
+
+    def gate(self, mean: jax.Array, peak: jax.Array) -> jax.Array:
+        """Channel weights (N,3c) from the statistics of `local`'s result."""
+        return self.gfrm.weights(mean, peak)
+
+    def recalibrate(self, z: jax.Array, s: jax.Array, x: jax.Array) -> jax.Array:
+        """The rest of the block: z (N,H,W,3c), channel weights s (N,3c), the block's input x (N,H,W,c) -> (N,H,W,c)."""
+        y = self.gfrm(z, s)
+        self.sow("intermediates", "gfrm_features", y)
+        return self.fuse(y) + x
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        z = self.local(x)
+        return self.recalibrate(z, self.gate(*statistics(z)), x)
+
+
+def statistics(z: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean and maximum over the picture, (N,H,W,C) -> two float32 (N,C)."""
+    return jnp.mean(z, (1, 2), dtype=jnp.float32), jnp.max(z, (1, 2)).astype(jnp.float32)
+
+
+class Stem(nn.Module):
+    """Low-light RGB and its brightness to features, (N,H,W,4) -> (N,H,W,c)."""
+
+    width: int
+    variant: Variant
+    compute: Compute
+
+    def setup(self) -> None:
+        self.conv = Conv(4, self.width, 3, compute=self.compute)
+        self.act = PReLU()
+        self.fem = FEM(self.width, self.variant, self.compute)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.fem(self.act(self.conv(x)))
+
+
+class Head(nn.Module):
+    """Features (N,H,W,c) and brightness (N,H,W,1) to RGB (N,H,W,3), computed in float32."""
+
+    width: int
+    variant: Variant
+    compute: Compute
+
+    def setup(self) -> None:
+        self.conv = Conv(self.width, 4, 3, compute=self.compute)
+        if self.variant == "fivek":
+            self.act = PReLU()
+        self.out = Conv(4, 3, 1, compute=self.compute)
+
+    def __call__(self, x: jax.Array, bright: jax.Array) -> jax.Array:
+        y = self.conv(x.astype(jnp.float32))
+        if self.variant == "fivek":
+            y = self.act(y)
+        return self.out(y + bright)
+
+
+class SMNet(nn.Module):
+    """Low-light RGB in [0, 1] to enhanced RGB, (N,H,W,3) -> (N,H,W,3) float32, not clipped; H and W multiples of 4.
+
+    `variant` picks the released architecture (SPEC: "lol" 2,989,221 parameters at width 64, "fivek" 2,952,173); `width`
+    is a multiple of 4; `dtype`, `precision` and `form` say how to compute and change results only by rounding
+    ("auto" is the form that measured fastest on the default backend, see `layers`); `remat` recomputes a block's
+    activations in the gradient instead of keeping them.
+    """
+
+    variant: Variant = "lol"
+    width: int = 64
+    blocks: int = 3
+    dtype: Any = jnp.float32
+    precision: Precision = None
+    form: Form = "auto"
+    remat: bool = False
+
+    def setup(self) -> None:
+        if self.variant not in ("lol", "fivek"):
+            raise ValueError(f"variant {self.variant!r}: there are 'lol' and 'fivek'")
+        if self.width < 4 or self.width % 4:
+            raise ValueError(f"width {self.width}: must be a positive multiple of 4")
+        if self.form not in ("auto", "conv", "subpixel"):
+            raise ValueError(f"form {self.form!r}: there are 'auto', 'conv' and 'subpixel'")
+        form = layers.default_form() if self.form == "auto" else self.form
+        compute = Compute(self.dtype, self.precision, form)
+        self.stem = Stem(self.width, self.variant, compute)
+        self.block = (nn.remat(LGBlock) if self.remat else LGBlock)(self.width, self.variant, compute)
+        self.head = Head(self.width, self.variant, compute)
+
+    def __call__(self, low: jax.Array, outputs: Literal["last", "all"] = "last") -> Any:
+        """`outputs="all"` gives a tuple, last block first; for fivek that is the paper's (out3, out2, out1).
+
+        Raises ValueError where `low` is not (N,H,W,3) with H and W multiples of 4.
+        """
+        if low.ndim != 4 or low.shape[3] != 3 or low.shape[1] % 4 or low.shape[2] % 4:
+            raise ValueError(f"low is {low.shape}: must be (N,H,W,3) with H and W multiples of 4")
+        x = self.embed(low)
+        results = []
+        for block in range(self.blocks):
+            x = self.block(x)
+            if outputs == "all" or block == self.blocks - 1:
+                results.append(self.decode(x, low))
+        return tuple(reversed(results)) if outputs == "all" else results[-1]
+
+    def embed(self, low: jax.Array) -> jax.Array:
+        """The picture's first features, (N,H,W,3) -> (N,H,W,c)."""
+        x = self.stem(jnp.concatenate([low, _brightness(low)], axis=-1).astype(self.dtype))
+        self.sow("intermediates", "stem_features", x)
+        return x
+
+    def local(self, x: jax.Array) -> jax.Array:
+        """See `LGBlock.local`."""
+        return self.block.local(x)
+
+    def gate(self, mean: jax.Array, peak: jax.Array) -> jax.Array:
+        """See `LGBlock.gate`."""
+        return self.block.gate(mean, peak)
+
+    def recalibrate(self, z: jax.Array, s: jax.Array, x: jax.Array) -> jax.Array:
+        """See `LGBlock.recalibrate`."""
+        return self.block.recalibrate(z, s, x)
+
+    def decode(self, x: jax.Array, low: jax.Array) -> jax.Array:
+        """A block's features to a picture, (N,H,W,c) and (N,H,W,3) -> (N,H,W,3)."""
+        if self.variant == "lol":
+            x = self.block.act(x)  # the published head borrows the block's PReLU
+        return self.head(x, _brightness(low))
+
+
+def _brightness(low: jax.Array) -> jax.Array:
+    return jnp.max(low, axis=-1, keepdims=True)
+
+
+def _torch_uniform(fan_in: int) -> Any:
+    """Uniform in +-1/sqrt(fan_in): torch's default for weights (Kaiming with a = sqrt(5)) and for biases."""
+    bound = fan_in**-0.5
+
+    def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
