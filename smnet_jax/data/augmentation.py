@@ -1,0 +1,101 @@
+"""What happens to a pair on its way into a batch. `low` and `high` always pass through one call together."""
+
+import dataclasses
+
+import numpy as np
+from PIL import Image
+
+from smnet_jax.data.sources import Example
+from smnet_jax.errors import InputError
+
+
+def to_float(example: Example) -> Example:
+    """uint8 [0, 255] -> float32 [0, 1]; float pictures pass."""
+    return {
+        key: value.astype(np.float32) / np.float32(255) if getattr(value, "dtype", None) == np.uint8 else value
+        for key, value in example.items()
+    }
+
+
+def crop_and_flip(example: Example, size: int, rng: np.random.Generator, *, flips: bool = True) -> Example:
+    """The same `size` x `size` window of `low` and `high`, then the same flips; names pass.
+
+    The corner is uniform over all windows inside the picture. (The published code draws x from the height and y
+    from the width, so that windows of wide pictures run off the edge and come back black.) Vertical flip,
+    horizontal flip and rotation by 180 degrees follow independently, each with probability 1/2.
+    """
+    height, width = example["high"].shape[:2]
+    if min(height, width) < size:
+        raise InputError(f"{example['name']}: {width}x{height} is smaller than the crop of {size}; use a smaller crop")
+    top, left = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
+    vertical, horizontal, turn = (rng.random(3) < 0.5) & flips
+
+    def apply(picture: np.ndarray) -> np.ndarray:
+        window = picture[top : top + size, left : left + size]
+        # Rotation by 180 degrees is both flips once more.
+        if vertical != turn:
+            window = window[::-1]
+        if horizontal != turn:
+            window = window[:, ::-1]
+        return window
+
+    return {key: apply(value) if key in ("low", "high") else value for key, value in example.items()}
+
+
+def resize(example: Example, size: tuple[int, int]) -> Example:
+    """Both whole uint8 pictures to (height, width) = `size`, bicubic with antialiasing; the aspect may change."""
+    height, width = size
+
+    def apply(picture: np.ndarray) -> np.ndarray:
+        if picture.shape[:2] == size:
+            return picture
+        return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+
+    return {key: apply(value) if key in ("low", "high") else value for key, value in example.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class MixedCrops:
+    """Step -> crop size: each step draws one of `sizes` (pixels) by (seed, step), so that a batch has one shape.
+
+    Global pooling sees the crop for the picture; training at several sizes keeps it from relying on one.
+    """
+
+    sizes: tuple[int, ...]
+    seed: int = 0
+
+    def __call__(self, step: int) -> int:
+        return int(np.random.default_rng((self.seed, step)).choice(self.sizes))
+
+    @property
+    def largest(self) -> int:
+        return max(self.sizes)
+
+
+@dataclasses.dataclass(frozen=True)
+class LowNoise:
+    """Add white Gaussian noise to `low` (float32 [0, 1], sRGB); its deviation is uniform in [0, `largest`].
+
+    For data whose sensor noise a resize has averaged away: without it the network never learns to denoise.
+    """
+
+    largest: float
+
+    def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+        low = example["low"]
+        noise = rng.standard_normal(low.shape, np.float32) * np.float32(rng.uniform(0, self.largest))
+        return {**example, "low": np.clip(low + noise, 0, 1)}
+
+
+@dataclasses.dataclass(frozen=True)
+class LowGain:
+    """Multiply `low` (float32 [0, 1], sRGB) by 2**u, u uniform in [-`stops`, `stops`]; `high` stays.
+
+    One target for many exposures, as bracketed pictures give.
+    """
+
+    stops: float
+
+    def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+        gain = np.float32(2.0 ** rng.uniform(-self.stops, self.stops))
+        return {**example, "low": np.clip(example["low"] * gain, 0, 1)}
