@@ -1,0 +1,14 @@
+"""Image quality in JAX: every metric of the low-light papers' tables, jit-compiled, one number per picture.
+
+    score = ssim(pred, target)                  # (N, H, W, 3), (N, H, W, 3) -> (N,)
+
+First the picture that is judged, then the reference. Both are uint8 (0..255) or both floats in [0, 1]; the type
+decides, values are checked and never guessed at. All are plain functions of arrays: they can be jitted, mapped,
+sharded over the batch and, but for `loe`, differentiated. docs/metrics.md gives definitions and measured agreement.
+"""
+
+from smnet_jax.metrics.color import luma
+from smnet_jax.metrics.peak_signal_to_noise import psnr
+from smnet_jax.metrics.structural_similarity import ssim
+
+__all__ = ["luma", "psnr", "ssim"]
