@@ -1,0 +1,151 @@
+"""Crops, flips and the optional transforms."""
+
+import collections
+
+import numpy as np
+import pytest
+
+from smnet_jax.data.augmentation import LowGain, LowNoise, MixedCrops, crop_and_flip, resize, to_float
+from smnet_jax.errors import InputError
+
+DRAWS = 4000
+
+
+@pytest.fixture(scope="module")
+def crops():
+    """Corner and orientation of many crops of 16 from one wide and one tall picture, read off their pixels."""
+    seen: dict[tuple[int, int], list[tuple[int, int, bool, bool]]] = {}
+    for height, width in ((24, 40), (40, 24)):
+        y, x = np.mgrid[:height, :width]
+        high = np.stack([x, y, 0 * x], axis=-1).astype(np.uint8)
+        example = {"low": 255 - high, "high": high, "name": "a"}
+        rng = np.random.default_rng(0)
+        seen[height, width] = []
+        for _ in range(DRAWS):
+            out = crop_and_flip(example, 16, rng)
+            np.testing.assert_array_equal(out["low"], 255 - out["high"])
+            window = out["high"].astype(int)
+            assert window.shape == (16, 16, 3)
+            left, top = window.min((0, 1))[:2]
+            mirrored, upside_down = (window[0, 0, :2] != (left, top)).tolist()
+            # Whatever the flips, the window is one contiguous piece of the picture.
+            straight = window[:: -1 if upside_down else 1, :: -1 if mirrored else 1, :2]
+            np.testing.assert_array_equal(straight, high[top : top + 16, left : left + 16, :2])
+            seen[height, width].append((int(top), int(left), mirrored, upside_down))
+    return seen
+
+
+@pytest.mark.parametrize("size", [(24, 40), (40, 24)])
+def test_corners_are_uniform_inside_the_picture(crops, size):
+    for axis, places in ((0, size[0] - 15), (1, size[1] - 15)):
+        counts = np.bincount([crop[axis] for crop in crops[size]], minlength=places)
+        assert len(counts) == places  # every place is reached, none beyond
+        expected = DRAWS / places
+        chi2 = ((counts - expected) ** 2 / expected).sum()
+        assert chi2 < (places - 1) + 4 * np.sqrt(2 * (places - 1))
+
+
+def test_corner_coordinates_are_independent(crops):
+    corners = np.array([crop[:2] for crop in crops[24, 40]])
+    assert abs(np.corrcoef(corners.T)[0, 1]) < 4 / np.sqrt(DRAWS)
+
+
+def test_four_orientations_are_equally_frequent(crops):
+    """Three independent coin flips of which the last is both others: four outcomes, a quarter each."""
+    counts = collections.Counter(crop[2:] for crop in crops[24, 40])
+    assert len(counts) == 4
+    for count in counts.values():
+        assert abs(count / DRAWS - 0.25) < 4 * np.sqrt(0.25 * 0.75 / DRAWS)
+
+
+class Scripted:
+    """A generator whose coins are given."""
+
+    def __init__(self, *coins):
+        self.coins = coins
+
+    def integers(self, high):
+        return 0
+
+    def random(self, count):
+        return np.where(self.coins, 0.2, 0.7)
+
+
+@pytest.mark.parametrize("vertical", [False, True])
+@pytest.mark.parametrize("horizontal", [False, True])
+@pytest.mark.parametrize("turn", [False, True])
+def test_each_of_the_eight_draws_does_what_it_says(vertical, horizontal, turn):
+    picture = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    expected = picture
+    if vertical:
+        expected = np.flipud(expected)
+    if horizontal:
+        expected = np.fliplr(expected)
+    if turn:
+        expected = np.rot90(expected, 2)
+    out = crop_and_flip({"high": picture, "name": "a"}, 8, Scripted(vertical, horizontal, turn))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(out["high"], expected)
+
+
+def test_flips_off_keeps_the_orientation(coordinates):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        high = crop_and_flip(coordinates(1)[0], 16, rng, flips=False)["high"]
+        assert high[0, 0, 0] < high[0, 1, 0] and high[0, 0, 1] < high[1, 0, 1]
+
+
+def test_too_small_is_refused(coordinates):
+    with pytest.raises(InputError, match=r"0\.png: 40x24 is smaller than the crop of 28"):
+        crop_and_flip(coordinates(1)[0], 28, np.random.default_rng(0))
+
+
+def test_to_float_divides_by_255():
+    out = to_float({"high": np.array([[[0, 128, 255]]], np.uint8), "name": "a"})
+    assert out["high"].dtype == np.float32 and out["name"] == "a"
+    np.testing.assert_array_equal(out["high"], np.array([[[0, 128 / 255, 1]]], np.float32))
+
+
+def test_resize_takes_both_to_the_size(coordinates):
+    out = resize(coordinates(1)[0], (12, 20))
+    assert out["low"].shape == out["high"].shape == (12, 20, 3)
+    # Coordinates halve (bicubic keeps a ramp), and the negative stays the negative.
+    np.testing.assert_allclose(out["high"][2:-2, 2:-2, 0], np.tile(np.arange(2, 18) * 2 + 0.5, (8, 1)), atol=0.51)
+    np.testing.assert_allclose(out["low"].astype(int) + out["high"], 255, atol=1)
+    same = coordinates(1)[0]
+    assert resize(same, (24, 40))["high"] is same["high"]
+
+
+def test_mixed_crops_follow_seed_and_step():
+    crop = MixedCrops((64, 96, 128), seed=3)
+    drawn = [crop(step) for step in range(600)]
+    assert drawn == [MixedCrops((64, 96, 128), seed=3)(step) for step in range(600)]
+    assert drawn != [MixedCrops((64, 96, 128), seed=4)(step) for step in range(600)]
+    for size in crop.sizes:
+        assert abs(drawn.count(size) - 200) < 4 * np.sqrt(600 * 2 / 9)
+    assert crop.largest == 128
+
+
+def test_low_noise_has_the_drawn_deviation_and_spares_high():
+    grey = np.full((64, 64, 3), 0.5, np.float32)
+    deviations = []
+    for seed in range(200):
+        out = LowNoise(0.08)({"low": grey, "high": grey, "name": "a"}, np.random.default_rng(seed))
+        assert out["low"].dtype == np.float32
+        np.testing.assert_array_equal(out["high"], grey)
+        assert abs(out["low"].mean() - 0.5) < 0.005
+        deviations.append(out["low"].std())
+    assert max(deviations) < 0.083 and min(deviations) < 0.002
+    assert abs(np.mean(deviations) - 0.04) < 4 * 0.08 / np.sqrt(12 * 200)
+
+
+def test_low_gain_is_one_factor_within_its_stops():
+    low = np.linspace(0, 0.4, 48, dtype=np.float32).reshape(4, 4, 3)
+    gains = []
+    for seed in range(200):
+        out = LowGain(1.0)({"low": low, "high": low, "name": "a"}, np.random.default_rng(seed))
+        ratio = out["low"].ravel()[1:] / low.ravel()[1:]
+        np.testing.assert_allclose(ratio, ratio[0], rtol=1e-5)
+        np.testing.assert_array_equal(out["high"], low)
+        gains.append(np.log2(ratio[0]))
+    assert -1 <= min(gains) < -0.9 and 0.9 < max(gains) <= 1
+    assert LowGain(1.0)({"low": low + 0.6, "high": low}, np.random.default_rng(2))["low"].max() <= 1
