@@ -234,7 +234,7 @@ def to_torch(variables: Mapping[str, Any], architecture: Any) -> dict[str, np.nd
 
 
 def check(params: Mapping[str, np.ndarray], architecture: Any, source: str = "parameters") -> None:
-    """Raise InputError unless flat `params` are the architecture's: same paths, shapes, and float32."""
+    """Raise InputError unless flat `params` are the architecture's: same paths, shapes, float32, finite."""
     expected = {}
     for entry in layout(architecture.variant, architecture.width):
         if entry.path:
@@ -245,6 +245,8 @@ def check(params: Mapping[str, np.ndarray], architecture: Any, source: str = "pa
             wrong.append(f"missing: {path} {shape}")
         elif params[path].shape != shape or params[path].dtype != np.float32:
             wrong.append(f"differs: {path} is {_form(params[path])}, must be {shape} float32")
+        elif not np.isfinite(params[path]).all():
+            wrong.append(f"not finite: {path} holds NaN or infinity")
     if wrong:
         what = f"{len(wrong)} arrays differ from variant {architecture.variant} at width {architecture.width}"
         raise InputError("\n".join([f"{source}: {what}; convert the PyTorch checkpoint again", *wrong]))

@@ -219,7 +219,10 @@ def _set_items(target: Any, items: list[Any]) -> None:
 def _admitted(name: str) -> Name:
     if name not in _CALLS and name not in _WORDS:
         dotted = quoted(name.replace(" ", "."))
-        raise Refused(f"it names {dotted}, which is neither a tensor nor a plain container; nothing was run")
+        raise Refused(
+            f"it names {dotted}, which is neither a tensor nor a plain container; nothing was run; "
+            "save the weights alone with torch.save(model.state_dict(), path)"
+        )
     return Name(name)
 
 

@@ -10,11 +10,9 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from smnet_jax import convert, torch_files
 from smnet_jax.convert import Architecture
@@ -72,21 +70,21 @@ def bundled() -> list[str]:
 def read(source: str | os.PathLike[str], *, blocks: int | None = None) -> Weights:
     """Read weights from a bundled name, a converted directory or a checkpoint; nothing touches a device.
 
-    A checkpoint does not show its number of blocks: `blocks` says it where it is not the published three.
+    A checkpoint does not show how often the network runs its block: `blocks` says it where it is not three times.
     Raises InputError.
     """
-    if isinstance(source, str) and source in bundled():
-        return _read_directory(BUNDLED / source)
-    path = Path(source)
+    path = BUNDLED / source if isinstance(source, str) and source in bundled() else Path(source)
+    if path.is_file():
+        return _read_checkpoint(path, blocks)
     if path.is_dir():
-        return _read_directory(path)
-    if not path.is_file():
-        names = ", ".join(bundled()) or "none in this version"
-        raise InputError(
-            f"{source}: there is no such file or directory, nor bundled weights of this name ({names}); "
-            "give a .pth, a .safetensors or a directory made by smnet convert"
-        )
-    return _read_checkpoint(path, blocks)
+        weights = _read_directory(path)
+        architecture = replace(weights.architecture, blocks=blocks or weights.architecture.blocks)
+        return replace(weights, architecture=architecture)
+    names = ", ".join(bundled()) or "none in this version"
+    raise InputError(
+        f"{source}: there is no such file or directory, nor bundled weights of this name ({names}); "
+        "give a .pth, a .safetensors or a directory made by smnet convert"
+    )
 
 
 def _read_checkpoint(path: Path, blocks: int | None) -> Weights:
@@ -191,8 +189,6 @@ def _read_directory(directory: Path) -> Weights:
     flat = torch_files.read_state_dict(arrays)
     architecture = Architecture(about["variant"], about["width"], about["blocks"])
     convert.check(flat, architecture, source=str(arrays))
-    if bad := [path for path, array in flat.items() if not np.isfinite(array).all()]:
-        raise InputError(f"{arrays}: {bad[0]} holds NaN or infinity; convert the PyTorch checkpoint again")
     return Weights(architecture, convert.unflatten(flat), about)
 
 

@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.blocks is not None and not 1 <= args.blocks <= weights.MAX_BLOCKS:
         raise InputError(f"--blocks {args.blocks}: must lie between 1 and {weights.MAX_BLOCKS}")
+    if not args.to_torch and args.target.suffix in (".pth", ".pt", ".safetensors"):
+        raise InputError(f"{args.target}: weights are written as a folder; name one, or write a file with --to-torch")
     found = weights.read(args.source, blocks=args.blocks)
     if args.to_torch:
         about = _write_torch(found, args.target)
