@@ -1,5 +1,6 @@
 """One picture file to an array, the way training wants it: upright 8-bit RGB, or a clear refusal."""
 
+import io
 import os
 
 import numpy as np
@@ -10,16 +11,18 @@ from smnet_jax.errors import InputError
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
-def decode(path: str | os.PathLike[str]) -> np.ndarray:
+def decode(path: str | os.PathLike[str], content: bytes | None = None) -> np.ndarray:
     """The whole picture, (H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
 
     Gray becomes RGB, alpha is dropped, 16-bit gray is scaled to 8 bits. Colour profiles are ignored: data sets for
-    this task are sRGB. Raises InputError for a file that is missing, damaged, truncated or no picture.
+    this task are sRGB. With the file's `content` at hand, `path` only names it in messages.
+
+    Raises InputError for a file that is missing, damaged, truncated or no picture.
     """
     try:
-        with Image.open(path) as check:
+        with Image.open(path if content is None else io.BytesIO(content)) as check:
             check.verify()  # the checksums of PNG, which load() does not look at
-        with Image.open(path) as picture:
+        with Image.open(path if content is None else io.BytesIO(content)) as picture:
             upright = ImageOps.exif_transpose(picture)
             if upright.mode.startswith("I"):
                 gray = np.asarray(upright, dtype=np.float64) / 257  # 65535 -> 255
