@@ -1,0 +1,213 @@
+"""`smnet enhance`: brighten pictures, one or ten thousand."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from smnet_jax.errors import InputError
+
+SUMMARY = "brighten dark pictures"
+
+_FORMATS = ("jpg", "png", "webp", "bmp", "tiff")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="pictures, folders (with all below) or patterns")
+    parser.add_argument("-o", "--out", default="enhanced", help="folder, or file for one picture (default: ./enhanced)")
+    parser.add_argument("--weights", metavar="W", help="bundled name, converted directory, .pth or .safetensors file")
+    parser.add_argument("--list-weights", action="store_true", help="name the weights that come with smnet and stop")
+    parser.add_argument("--strength", type=float, default=1.0, metavar="S", help="from 0, the input, to 1 (default)")
+    parser.add_argument("--compare", action="store_true", help="also write NAME_compare with before and after")
+    parser.add_argument("--samples", action="store_true", help="enhance the dark photos that come with smnet")
+    parser.add_argument("--format", choices=_FORMATS, help="of the results (default: each as its input)")
+    parser.add_argument("--suffix", default="", metavar="TEXT", help="appended to each result's name: _bright")
+    parser.add_argument("--quality", type=int, default=95, metavar="Q", help="of JPEG and WebP, 1 to 100 (default: 95)")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--overwrite", action="store_true", help="replace files that exist, inputs included")
+    existing.add_argument("--skip-existing", action="store_true", help="leave out pictures whose result exists")
+    parser.add_argument("--tile", default="auto", metavar="auto|off|N", help="compute in tiles of N pixels")
+    parser.add_argument("--max-megapixels", type=float, default=200.0, metavar="M", help="refuse larger pictures")
+    parser.add_argument("--json", action="store_true", help="print what was done as JSON instead of a sentence")
+    cache = parser.add_mutually_exclusive_group()
+    cache.add_argument("--cache-dir", metavar="DIR", help="of compiled programs (default: ~/.cache/smnet-jax)")
+    cache.add_argument("--no-cache", action="store_true", help="keep no compiled programs")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.list_weights:
+        return _list_weights()
+    started = time.monotonic()
+    tile = _checked(args)
+    jobs = _jobs(args)
+
+    # Only from here on is JAX imported: a wrong file name is told at once.
+    from smnet_jax import compile_cache, enhancement, untrained, weights
+
+    if args.no_cache or args.cache_dir or "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        compile_cache.use(None if args.no_cache else args.cache_dir or compile_cache.default_folder())
+    enhancement.check_tile(tile)
+    source = args.weights
+    if source is None and args.samples and not weights.bundled():
+        source = untrained.NAME
+    model, variables = enhancement.open_weights(source)
+    _check_writable(jobs)
+    if source == untrained.NAME:
+        print(f"smnet: {untrained.WARNING}", file=sys.stderr)
+
+    records = []
+    with _quiet_pillow(), _progress(len(jobs)) as (advance, say):
+        for job, outcome in _enhanced(jobs, model, variables, args, tile):
+            record: dict[str, Any] = {"input": str(job.source)}
+            if isinstance(outcome, Exception):
+                record["error"] = str(outcome)
+                about = "" if str(job.source) in record["error"] else f"{job.source}: "
+                say(f"smnet: {about}{outcome}")
+            else:
+                record |= {"output": str(job.target), **outcome}
+                for note in outcome["notes"]:
+                    say(f"{job.source}: {note}")
+            records.append(record)
+            advance()
+    return _finish(args, records, time.monotonic() - started)
+
+
+def _list_weights() -> int:
+    from smnet_jax import untrained, weights
+
+    for name in weights.bundled():
+        print(name)
+    print(f"{untrained.NAME}  (random, for trying the program only)")
+    return 0
+
+
+def _checked(args: argparse.Namespace) -> Any:
+    """The tile; raise InputError for numbers that make no sense."""
+    if not 0 <= args.strength <= 1:
+        raise InputError(f"--strength {args.strength}: must lie between 0 (the input) and 1")
+    if not 1 <= args.quality <= 100:
+        raise InputError(f"--quality {args.quality}: must lie between 1 and 100")
+    if not args.max_megapixels > 0:
+        raise InputError(f"--max-megapixels {args.max_megapixels}: must be positive")
+    if "/" in args.suffix or os.sep in args.suffix or "\0" in args.suffix:
+        raise InputError(f"--suffix {args.suffix}: is a part of a file name, without folders")
+    if args.tile in ("auto", "off"):
+        return args.tile
+    if not args.tile.isdecimal() or int(args.tile) < 1:
+        raise InputError(f"--tile {args.tile}: must be auto, off or a number of pixels")
+    return int(args.tile)
+
+
+def _jobs(args: argparse.Namespace) -> list[Any]:
+    from smnet_jax import naming
+    from smnet_jax.pictures import FORMATS
+
+    out = Path(args.out)
+    inputs = list(args.inputs)
+    if args.samples:
+        inputs.append(str(samples()))
+    if not inputs:
+        raise InputError("no input: name pictures or folders, or try --samples")
+    found = naming.find(inputs, outside=out)
+    names_a_file = bool(out.suffix) and not out.is_dir() and not args.out.endswith(("/", os.sep))
+    to_file = names_a_file and len(inputs) == 1 and Path(inputs[0]).is_file()
+    if to_file and out.suffix.lower() not in FORMATS:
+        raise InputError(
+            f"{out}: results are written as {', '.join(FORMATS)}; for a folder of this name write it with / at the end"
+        )
+    if to_file and args.format and FORMATS[out.suffix.lower()] != FORMATS[f".{args.format}"]:
+        raise InputError(f"{out}: contradicts --format {args.format}; leave one of them out")
+    if names_a_file and not to_file and out.suffix.lower() in FORMATS:
+        raise InputError(f"{out}: is the name of one picture, but {len(found)} are to be written; name a folder")
+    jobs = naming.plan(found, out, to_file=to_file, suffix=args.suffix, kind=args.format, compare=args.compare)
+    return naming.protect(jobs, overwrite=args.overwrite, skip=args.skip_existing)
+
+
+def samples() -> Path:
+    """The folder of dark photos that ship with the package."""
+    return Path(str(resources.files("smnet_jax"))) / "samples"
+
+
+def _check_writable(jobs: list[Any]) -> None:
+    if not jobs:
+        return
+    folder = jobs[0].target.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written to ({error.strerror}); choose another -o") from error
+
+
+def _enhanced(jobs: list[Any], model: Any, variables: Any, args: argparse.Namespace, tile: Any) -> Iterator[Any]:
+    """The work itself, as `readahead.pipelined` yields it."""
+    from smnet_jax import enhancement, pictures
+    from smnet_jax.readahead import pipelined
+
+    def read(job):
+        picture = pictures.read(job.source, max_megapixels=args.max_megapixels)
+        enhancement.prepare(model, variables, picture, tile)  # compile for this size while another is computed
+        return picture
+
+    def compute(_job, before):
+        after = enhancement.enhance_picture(model, variables, before, strength=args.strength, tile=tile)
+        return (before if args.compare else None), after
+
+    def write(job, result):
+        before, after = result
+        height, width = after.rgb.shape[:2]
+        notes = after.notes + pictures.write(after, job.target, quality=args.quality)
+        done = {"width": width, "height": height, "notes": list(notes)}
+        if before is not None:
+            pictures.write(pictures.side_by_side(before, after), job.comparison, quality=args.quality)
+            done["comparison"] = str(job.comparison)
+        return done
+
+    return pipelined(jobs, read, compute, write, survives=(InputError, OSError, MemoryError))
+
+
+@contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    """Pillow's warnings about odd metadata, which do not name the file, stay out of the terminal."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Any]:
+    """A bar with the time left on stderr, if that is a terminal and there is more than one picture."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), "left", TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal or total < 2) as progress:
+        task = progress.add_task("", total=total)
+        yield (
+            lambda: progress.advance(task),
+            lambda text: console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True),
+        )
+
+
+def _finish(args: argparse.Namespace, records: list[dict[str, Any]], seconds: float) -> int:
+    failed = [record["input"] for record in records if "error" in record]
+    done = len(records) - len(failed)
+    if args.json:
+        print(json.dumps({"seconds": round(seconds, 3), "pictures": records}, indent=1))
+        return 1 if failed else 0
+    sentence = f"{done} picture{'s' * (done != 1)} enhanced in {seconds:.1f} s, written to {args.out}"
+    if failed:
+        shown = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
+        sentence += f"; {len(failed)} failed: {shown}"
+    print(sentence.encode("utf-8", "backslashreplace").decode())
+    return 1 if failed else 0

@@ -1,0 +1,178 @@
+"""Brightening one picture: the network with everything around it that arbitrary pictures need."""
+
+import dataclasses
+import functools
+import importlib.util
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from smnet_jax import padding, pictures, untrained
+from smnet_jax.errors import InputError
+from smnet_jax.model import SMNet
+
+Variables = Mapping[str, Any]
+Weights = str | os.PathLike[str] | tuple[SMNet, Variables] | None
+Tile = Literal["auto", "off"] | int
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow turns RGB to gray
+
+
+def enhance(image: Any, weights: Weights = None, *, strength: float = 1.0, tile: Tile = "auto") -> Any:
+    """Brighten a dark picture; the same kind of thing comes back that went in.
+
+    image: a Pillow image of any mode but I and F, or an array (H,W) gray, (H,W,3) sRGB or (H,W,4) sRGB and alpha,
+        of uint8, uint16, or float in [0, 1]; at least 8x8. Alpha is not touched, gray stays gray. Pillow images keep
+        EXIF and colour profile in `info`; palettes come back as RGB(A), CMYK as RGB. Arrays come back as numpy arrays.
+    weights: a bundled name, a converted directory, a .pth or .safetensors file, or (model, variables); the bundled
+        weights if None.
+    strength: 0 gives the input, 1 the network's result, between them a blend: low + strength * (result - low).
+    tile: "off" computes the picture whole, a number in tiles of that side, "auto" what memory suggests.
+
+    The result is clipped to [0, 1] and, for integers, rounded. Raises InputError for anything else.
+    """
+    model, variables = open_weights(weights)
+    if isinstance(image, Image.Image):
+        picture = pictures.from_pil(image)
+        result = pictures.to_pil(enhance_picture(model, variables, picture, strength=strength, tile=tile))
+        result.info = {k: v for k, v in image.info.items() if k not in ("transparency", "icc_profile")} | result.info
+        return result
+    return _enhance_array(model, variables, np.asarray(image), strength, tile)
+
+
+def enhance_picture(
+    model: SMNet, variables: Variables, picture: pictures.Picture, *, strength: float = 1.0, tile: Tile = "auto"
+) -> pictures.Picture:
+    """The same for a decoded picture: only its rgb changes, and stays in the picture's own gamut until written."""
+    rgb = _brightened(model, variables, picture.rgb, picture.gray, strength, tile)
+    return dataclasses.replace(picture, rgb=rgb)
+
+
+def _enhance_array(model: SMNet, variables: Variables, values: np.ndarray, strength: float, tile: Tile) -> np.ndarray:
+    if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] not in (3, 4)):
+        raise InputError(f"array: shape {values.shape}; wanted (H, W), (H, W, 3) or (H, W, 4)")
+    if values.size == 0 or min(values.shape[:2]) < pictures.SMALLEST:
+        raise InputError(f"array: {values.shape[1]}x{values.shape[0]} pixels; at least 8x8 are needed")
+    kind = values.dtype
+    if kind in (np.uint8, np.uint16):
+        peak = np.float32(np.iinfo(kind).max)
+    elif np.issubdtype(kind, np.floating) or kind == jnp.bfloat16:
+        peak = np.float32(1)
+        if not np.isfinite(values).all():
+            raise InputError("array: holds NaN or infinity; replace them first")
+        if values.min() < 0 or values.max() > 1:
+            raise InputError(
+                f"array: floats from {values.min():g} to {values.max():g}; scale to [0, 1] (divide by 255?)"
+            )
+    else:
+        raise InputError(f"array: dtype {kind}; wanted uint8, uint16 or floating point in [0, 1]")
+    gray = values.ndim == 2
+    low = values.astype(np.float32) / peak
+    rgb = np.repeat(low[..., None], 3, axis=2) if gray else low[..., :3]
+    rgb = np.clip(_brightened(model, variables, rgb, gray, strength, tile), 0, 1) * peak
+    if peak != 1:
+        rgb = np.rint(rgb)
+    if gray:
+        return rgb[..., 0].astype(kind)
+    return np.concatenate([rgb.astype(kind), values[..., 3:]], axis=2)  # alpha as it came, not through floats
+
+
+def _brightened(
+    model: SMNet, variables: Variables, low: np.ndarray, gray: bool, strength: float, tile: Tile
+) -> np.ndarray:
+    """(H,W,3) sRGB to the same, blended; outside [0, 1] only where `low` is and strength < 1."""
+    if not 0 <= strength <= 1:  # also refuses NaN
+        raise InputError(f"strength {strength}: must lie between 0 (the input) and 1 (the network's result)")
+    if strength == 0:
+        return low
+    result = np.clip(_brighten(model, variables, np.clip(low, 0, 1), tile), 0, 1)
+    if not np.isfinite(result).all():
+        raise InputError("weights: the network's result is not finite; are these trained weights for this network?")
+    if gray:
+        result = np.repeat((result @ _LUMA)[..., None], 3, axis=2)
+    if strength == 1:
+        return result
+    return low + np.float32(strength) * (result - low)
+
+
+def _brighten(model: SMNet, variables: Variables, low: np.ndarray, tile: Tile) -> np.ndarray:
+    """The network on one picture of any size, (H,W,3) -> (H,W,3) float32, not clipped; whole or in tiles."""
+    check_tile(tile)
+    if isinstance(tile, int):
+        from smnet_jax.tiling import enhance_tiled
+
+        return np.asarray(enhance_tiled(model, variables, low, tile))
+    padded = padding.pad(low)[None]
+    try:
+        result = compiled(model, variables, *padded.shape[1:3])(variables, padded)
+        return padding.crop(np.asarray(result)[0], *low.shape[:2])
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise InputError(f"a picture of {low.shape[1]}x{low.shape[0]} does not fit into the device's memory") from error
+
+
+def check_tile(tile: Tile) -> None:
+    """Raise InputError for a tile that cannot be had."""
+    if tile in ("auto", "off"):
+        return
+    if not isinstance(tile, int) or isinstance(tile, bool) or tile < 1:
+        raise InputError(f"tile {tile!r}: must be auto, off or a number of pixels")
+    if importlib.util.find_spec("smnet_jax.tiling") is None:
+        raise InputError(f"tile {tile}: this version cannot compute in tiles; use --tile off")
+
+
+def prepare(model: SMNet, variables: Variables, picture: pictures.Picture, tile: Tile = "auto") -> None:
+    """Compile for a picture's size ahead of its turn; to be called from another thread than the one computing."""
+    if isinstance(tile, str):
+        height, width = (size + -size % padding.MULTIPLE for size in picture.rgb.shape[:2])
+        compiled(model, variables, height, width)
+
+
+def compiled(model: SMNet, variables: Variables, height: int, width: int) -> Any:
+    """The network compiled for (1, height, width, 3), a function of (variables, low); the last 16 sizes are kept."""
+    leaves, tree = jax.tree.flatten(variables)
+    kinds = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=getattr(x, "sharding", None)) for x in leaves)
+    return _compiled(model, tree, kinds, (1, height, width, 3))
+
+
+@functools.lru_cache(maxsize=16)  # a cache of our own: jit's would keep every size of a folder for good
+def _compiled(model: SMNet, tree: Any, kinds: tuple[jax.ShapeDtypeStruct, ...], shape: tuple[int, ...]) -> Any:
+    apply = jax.jit(lambda variables, low: model.apply(variables, low))
+    return apply.lower(jax.tree.unflatten(tree, kinds), jax.ShapeDtypeStruct(shape, jnp.float32)).compile()
+
+
+def open_weights(weights: Weights = None) -> tuple[SMNet, Variables]:
+    """Whatever names weights -> (model, variables on the device); the last named ones are kept for the next call.
+
+    Raises InputError where there are none: with the way to get some, if they were not named.
+    """
+    if isinstance(weights, tuple):
+        return weights
+    from smnet_jax.weights import bundled
+
+    if weights is None:
+        if not bundled():
+            raise InputError(
+                "weights: this version ships no trained ones; name a checkpoint of the published PyTorch code "
+                f"(--weights FILE.pth), or try --weights {untrained.NAME} to see the program at work"
+            )
+        weights = next(iter(bundled()))
+    path = Path(weights)
+    return _load(str(weights), path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@functools.lru_cache(maxsize=1)
+def _load(source: str, _modified: int) -> tuple[SMNet, Variables]:
+    if source == untrained.NAME:
+        return untrained.make()
+    from smnet_jax.weights import load
+
+    model, variables = load(source)
+    return model, jax.device_put(variables)
