@@ -1,0 +1,71 @@
+"""`smnet train CONFIG --workdir DIR [--field value ...]`: train SMNet, or continue where a run was stopped."""
+
+import argparse
+import dataclasses
+import difflib
+import importlib
+from pathlib import Path
+from typing import Annotated
+
+from smnet_jax.errors import InputError
+
+SUMMARY = "train the network by one of the recipes in configs/"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Every word after `train` goes to `run`: tyro makes the options from the fields of `Config`."""
+    parser.prefix_chars = "\0"  # nothing is an option to argparse
+    parser.add_argument("words", nargs="*", metavar="CONFIG --workdir DIR [--field value ...]")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train. 0: done; 143 or 130: stopped by a signal with everything saved, the same command continues."""
+    try:
+        import tyro
+
+        from smnet_jax.training import config as configs
+    except ImportError as error:
+        raise InputError(f"train: {error.name} is not installed; pip install 'smnet-jax[train]'") from error
+    if not args.words or args.words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0 if args.words else 2
+    name, *rest = args.words
+    if name not in configs.names():
+        near = difflib.get_close_matches(name, configs.names(), 1) or configs.names()
+        raise InputError(
+            f"train {name}: no such config; did you mean {', '.join(near)}? First the config, then options"
+        )
+
+    @dataclasses.dataclass(frozen=True)
+    class Command:
+        workdir: Path
+        """Folder of the run: checkpoints, log, pictures, and the weights at the end."""
+        config: Annotated[configs.Config, tyro.conf.OmitArgPrefixes]
+
+    asked = tyro.cli(
+        Command,
+        prog=f"smnet train {name}",
+        description=importlib.import_module(f"smnet_jax.configs.{name}").__doc__,
+        default=Command(tyro.MISSING, configs.load(name)),
+        args=rest,
+        config=(tyro.conf.FlagConversionOff,),
+    )
+    from smnet_jax.training.loop import train
+
+    outcome = train(asked.config, asked.workdir)
+    return 0 if outcome.finished else 128 + outcome.signal
+
+
+def _overview() -> str:
+    from smnet_jax.training import config as configs
+
+    lines = ["usage: smnet train CONFIG --workdir DIR [--field value ...]", "", "configs:"]
+    for name in configs.names():
+        first = (importlib.import_module(f"smnet_jax.configs.{name}").__doc__ or "").strip().splitlines()[0]
+        lines.append(f"  {name:12} {first}")
+    lines += [
+        "",
+        "smnet train CONFIG --help lists every setting with its value in that config.",
+        "The same command continues a run that was stopped or killed.",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,122 @@
+"""The five terms of SMNet's loss and their sum (Lin et al., 2021, as the published training code has them).
+
+All take float32 RGB of shape (N, H, W, 3) and return a float32 scalar. `pred` is the network's output, not clipped;
+`low` and `high` lie in [0, 1]. Every term is a mean over the pictures, so the mean of the losses of equal parts of a
+batch is the loss of the batch: this is what makes data parallelism exact. The one exception is the range that SSIM
+picks from the whole batch; under pmap it is shared through `axis_name`.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from smnet_jax.vgg16 import vgg16_features
+
+TV_WEIGHT = 0.001
+WINDOW, SIGMA = 11, 1.5
+
+
+def total_loss(
+    pred: jax.Array, low: jax.Array, high: jax.Array, vgg: Any, *, axis_name: str | None = None
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """The recipe's loss, and its terms unweighted: ssim (as 1 - SSIM), perceptual, smooth_l1, inner, tv.
+
+    `vgg` are the variables of `smnet_jax.vgg16.load_vgg16()`. No gradient flows into `low`, `high` or `vgg`.
+    """
+    terms = {
+        "ssim": 1 - ssim(pred, high, axis_name=axis_name),
+        "perceptual": perceptual(pred, high, vgg),
+        "smooth_l1": smooth_l1(pred, high),
+        "inner": inner(pred, low),
+        "tv": tv(pred),
+    }
+    total = sum(terms[name] for name in ("ssim", "perceptual", "smooth_l1", "inner")) + TV_WEIGHT * terms["tv"]
+    return total, terms
+
+
+def l1_ssim(
+    pred: jax.Array,
+    low: jax.Array,
+    high: jax.Array,
+    *,
+    l1_weight: float = 1.0,
+    ssim_weight: float = 1.0,
+    axis_name: str | None = None,
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """A lighter loss without VGG: Charbonnier's smooth L1 (Charbonnier et al., 1994) plus 1 - SSIM, weighted."""
+    terms = {"charbonnier": charbonnier(pred, high), "ssim": 1 - ssim(pred, high, axis_name=axis_name)}
+    return l1_weight * terms["charbonnier"] + ssim_weight * terms["ssim"], terms
+
+
+def ssim(pred: jax.Array, high: jax.Array, *, axis_name: str | None = None) -> jax.Array:
+    """Mean structural similarity (Wang et al., 2004): Gaussian 11x11 window, per channel, windows inside the picture.
+
+    The dynamic range is guessed from `pred` as the published code does: the top is 255 if anything exceeds 128 (else
+    1), the bottom -1 if anything lies below -0.5 (else 0). Raises ValueError for pictures smaller than the window.
+    """
+    height, width = pred.shape[1:3]
+    if min(height, width) < WINDOW:
+        raise ValueError(f"ssim: pictures of {height}x{width} are smaller than its {WINDOW}x{WINDOW} window")
+    # Blurring as two products with a banded matrix: on every backend faster than a depthwise convolution over three
+    # channels, most of all in the gradient, and all five maps go through one product.
+    maps = jnp.stack([pred, high, pred * pred, high * high, pred * high])
+    blurred = jnp.einsum(
+        "mnhwc,ih,jw->mnijc", maps, _blur_matrix(height), _blur_matrix(width), precision=jax.lax.Precision.HIGHEST
+    )
+    mu_p, mu_h, pp, hh, ph = blurred
+    var_p, var_h, cov = pp - mu_p**2, hh - mu_h**2, ph - mu_p * mu_h
+    span = _dynamic_range(jax.lax.stop_gradient(pred), axis_name)
+    c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
+    return jnp.mean(((2 * mu_p * mu_h + c1) * (2 * cov + c2)) / ((mu_p**2 + mu_h**2 + c1) * (var_p + var_h + c2)))
+
+
+def perceptual(pred: jax.Array, high: jax.Array, vgg: Any) -> jax.Array:
+    """Sum over relu1_2, relu2_2, relu3_3, relu4_3 of VGG16 of the mean absolute difference of the features."""
+    # Two calls rather than one on the concatenated batch: the target's half then costs no backward pass.
+    target = jax.lax.stop_gradient(vgg16_features(vgg, high))
+    layers = zip(vgg16_features(vgg, pred), target, strict=True)
+    return sum((jnp.mean(jnp.abs(p - t)) for p, t in layers), start=jnp.float32(0))
+
+
+def smooth_l1(pred: jax.Array, high: jax.Array) -> jax.Array:
+    """Huber's loss with delta 1, mean over all elements."""
+    distance = jnp.abs(pred - high)
+    return jnp.mean(jnp.where(distance < 1, 0.5 * distance**2, distance - 0.5))
+
+
+def charbonnier(pred: jax.Array, high: jax.Array, epsilon: float = 1e-3) -> jax.Array:
+    """sqrt((pred - high)^2 + epsilon^2), mean over all elements: L1, but smooth at zero."""
+    return jnp.mean(jnp.sqrt(jnp.square(pred - high) + epsilon**2))
+
+
+def inner(pred: jax.Array, low: jax.Array) -> jax.Array:
+    """Mean of the product of output and input."""
+    return jnp.mean(pred * low)
+
+
+def tv(pred: jax.Array) -> jax.Array:
+    """Total variation as published: twice the sum of the mean squared vertical and horizontal steps."""
+    down = pred[:, 1:] - pred[:, :-1]
+    right = pred[:, :, 1:] - pred[:, :, :-1]
+    return 2 * (jnp.mean(down**2) + jnp.mean(right**2))
+
+
+def _dynamic_range(pred: jax.Array, axis_name: str | None) -> jax.Array:
+    top, bottom = pred.max(), pred.min()
+    if axis_name is not None:
+        top, bottom = jax.lax.pmax(top, axis_name), jax.lax.pmin(bottom, axis_name)
+    return jnp.where(top > 128, 255.0, 1.0) - jnp.where(bottom < -0.5, -1.0, 0.0)
+
+
+@functools.cache
+def _blur_matrix(size: int) -> np.ndarray:
+    """(size - 10, size): row i holds the Gaussian window that starts at i."""
+    window = np.exp(-((np.arange(WINDOW) - WINDOW // 2) ** 2) / (2 * SIGMA**2))
+    window /= window.sum()
+    matrix = np.zeros((size - WINDOW + 1, size), np.float32)
+    for i in range(size - WINDOW + 1):
+        matrix[i, i : i + WINDOW] = window
+    return matrix

@@ -1,0 +1,126 @@
+"""Checkpoints by Orbax: written in the background, the latest few and the best kept, read back whatever was killed."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from orbax.checkpoint import v1 as ocp
+
+from smnet_jax.errors import InputError
+from smnet_jax.training.config import Config, check_same, to_json
+from smnet_jax.training.step import TrainState
+
+SCORE = "psnr"  # what "best" means
+
+
+class Checkpoints:
+    """The checkpoints of a run, in `workdir/checkpoints/STEP`. In a run of several processes all make every call."""
+
+    def __init__(self, workdir: Path, keep: int):
+        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells of every file it opens
+        self.folder = workdir.absolute() / "checkpoints"
+        preserve = ocp.training.preservation_policies
+        try:
+            self._orbax = ocp.training.Checkpointer(
+                self.folder,
+                save_decision_policy=_Always(),
+                # Best alone would delete the newest.
+                preservation_policy=preserve.AnyPreservationPolicy(
+                    [
+                        preserve.LatestN(keep),
+                        preserve.BestN(
+                            get_metric_fn=lambda metrics: metrics[SCORE], n=1, keep_checkpoints_without_metrics=False
+                        ),
+                    ]
+                ),
+                cleanup_tmp_directories=True,
+            )
+        except OSError as error:
+            raise InputError(f"{self.folder}: cannot be written ({error}); choose another --workdir") from error
+
+    def save(self, state: TrainState, config: Config, run: dict[str, Any], scores: dict[str, float] | None) -> None:
+        """Start to write `state` and `run` (JSON: position, history). `scores` where the state has been evaluated.
+
+        Returns within a fraction of a second: the arrays are copied, the writing goes on while training does.
+        Raises InputError where this or the previous checkpoint cannot be written; older ones stay as they are.
+        """
+        step = int(state.step)
+        if any(checkpoint.step == step for checkpoint in self._orbax.checkpoints):
+            return
+        try:
+            self._orbax.save_checkpointables_async(
+                step,
+                {"state": state},
+                metrics=scores,
+                custom_metadata={"config": to_json(config), **run},
+            )
+        except Exception as error:
+            raise self._unwritable(error) from error
+
+    def wait(self) -> None:
+        """Until everything is on disk. Raises InputError as `save`."""
+        try:
+            self._orbax.wait()
+        except Exception as error:
+            raise self._unwritable(error) from error
+
+    def restore(self, like: TrainState, config: Config, mesh: Mesh) -> tuple[TrainState, dict[str, Any]] | None:
+        """The newest readable state, placed on `mesh` (any number of devices), and its `run`; None without any.
+
+        Deleting an old checkpoint is not atomic, so a kill can leave one that is listed but cannot be read: such are
+        passed over. Raises InputError if a checkpoint is another config's, or if none of those there can be read.
+        """
+        everywhere = NamedSharding(mesh, PartitionSpec())
+        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), like)
+        failures = []
+        for checkpoint in reversed(self._orbax.checkpoints):
+            try:
+                run = dict(self._orbax.checkpointables_metadata(checkpoint.step).custom_metadata or {})
+                saved_config = run.pop("config")
+            except Exception as error:  # whatever a half-deleted folder makes Orbax raise
+                failures.append(f"{checkpoint.step}: {_first_line(error)}")
+                continue
+            check_same(config, saved_config, self.folder)
+            try:
+                state = self._orbax.load_checkpointables(checkpoint.step, {"state": abstract})["state"]
+            except Exception as error:
+                failures.append(f"{checkpoint.step}: {_first_line(error)}")
+                continue
+            self._drop_after(checkpoint.step)
+            return state, run
+        if failures:
+            raise InputError(f"{self.folder}: no checkpoint can be read ({'; '.join(failures)}); take a new --workdir")
+        return None
+
+    def latest(self) -> int | None:
+        """Step of the newest finished checkpoint."""
+        return self._orbax.latest.step if self._orbax.latest else None
+
+    def close(self) -> None:
+        """Wait and stop Orbax's threads."""
+        self._orbax.close()
+
+    def _drop_after(self, step: int) -> None:
+        """Delete unreadable newer checkpoints: their steps will be written again."""
+        for checkpoint in self._orbax.checkpoints:
+            if checkpoint.step > step:
+                self._orbax.delete(checkpoint.step)
+
+    def _unwritable(self, error: Exception) -> InputError:
+        return InputError(
+            f"{self.folder}: a checkpoint could not be written ({_first_line(error)}); make room or make it writable "
+            "and give the same command again: it continues from the last finished one"
+        )
+
+
+class _Always:
+    """When to save is the loop's decision."""
+
+    def should_save(self, step: Any, previous_steps: Any, *, context: Any) -> bool:
+        return True
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

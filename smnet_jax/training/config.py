@@ -1,0 +1,203 @@
+"""Every setting of a training run, in one frozen dataclass; the recipes in `configs/` are variants of it."""
+
+import dataclasses
+import importlib
+import json
+import pkgutil
+from pathlib import Path
+from typing import Any, Literal
+
+from smnet_jax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A part of a run with its own crop, batch and loss; stages follow each other."""
+
+    steps: int
+    """Optimiser steps of this stage."""
+    crop: int
+    """Side of the square crop in pixels, a multiple of 4."""
+    batch: int
+    """Pairs per step, over all devices."""
+    loss: Literal["recipe", "l1_ssim"] = "recipe"
+    """As `Config.loss`."""
+    resize: int = 0
+    """First shrink or stretch whole pictures to this square side in pixels; 0: as they are."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """The defaults are the published recipe for LOL; everything it does not have is off."""
+
+    # The network
+    variant: Literal["lol", "fivek"] = "lol"
+    """Which released architecture."""
+    width: int = 64
+    """Channels c, a multiple of 4."""
+    blocks: int = 3
+    """Times the shared L&G block is applied."""
+    init: str = ""
+    """Start from these weights (bundled name, our directory, .pth, .safetensors) instead of random ones."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the activations; parameters, loss and optimiser stay float32."""
+    precision: Literal["", "highest"] = ""
+    """Of products; empty is the backend's default, which on TPU rounds inputs to bfloat16."""
+    remat: bool = False
+    """Recompute each block's activations in the backward pass: less memory, about a third more time."""
+
+    # The data
+    data: str = "data/LOL"
+    """FOLDER with train/{low,high} and test/{low,high}, or synthetic:FOLDER (ordinary photos, darkened), tfds:lol:FOLDER,
+    tfds:fivek:FOLDER, made:N (N pictures made on the spot); several with commas, `*K` after one repeats it K times."""
+    holdout: float = 0.0
+    """Share of the training pairs to hold out for evaluation where there is no test folder, 0 to 1. Pairs with the same
+    target stay on one side."""
+    noise: float = 0.0
+    """Add white noise to `low`, deviation drawn up to this (1 is white): for data whose noise a resize took away."""
+    gain: float = 0.0
+    """Multiply `low` by two to a power drawn from plus or minus this many stops."""
+    crop: int = 128
+    """Side of the square training crop in pixels, a multiple of 4."""
+    batch: int = 10
+    """Pairs per step, over all devices and processes."""
+    threads: int = 2
+    """Threads that read and crop."""
+    seed: int = 123
+    """Of the initial weights and of the order, crops and flips of the data."""
+
+    # How long
+    epochs: int = 601
+    """Passes over the pairs; a ragged last batch is dropped."""
+    steps: int = 0
+    """Stop after this many steps, whatever the epochs; 0: as the epochs say."""
+    stages: tuple[Stage, ...] = ()
+    """Where given, replaces crop, batch, loss, epochs and steps."""
+
+    # The loss
+    loss: Literal["recipe", "l1_ssim"] = "recipe"
+    """recipe: the published five terms. l1_ssim: l1_weight * Charbonnier + ssim_weight * (1 - SSIM), without VGG."""
+    l1_weight: float = 1.0
+    """Weight of Charbonnier's loss in l1_ssim."""
+    ssim_weight: float = 1.0
+    """Weight of 1 - SSIM in l1_ssim."""
+    deep_supervision: float = 0.0
+    """Weight of the same loss on the earlier blocks' outputs (each); 0: the last output only."""
+
+    # The optimiser: Adam, betas 0.9 and 0.999, epsilon 1e-8
+    learning_rate: float = 5e-4
+    """The highest rate."""
+    schedule: Literal["steps", "cosine"] = "steps"
+    """steps: divided by `decay` after every `decay_epochs`. cosine: down to `final_learning_rate` at the end."""
+    decay: float = 1.2
+    """Divisor of the rate under schedule steps."""
+    decay_epochs: int = 50
+    """Epochs between divisions under schedule steps."""
+    final_learning_rate: float = 0.0
+    """Where schedule cosine ends."""
+    warmup: int = 0
+    """Steps of linear warm-up from zero."""
+    clip: float = 0.0
+    """Largest global norm of the gradient; 0: not clipped."""
+    ema: float = 0.0
+    """Decay per step of an exponential moving average of the weights, which is then what is evaluated and released;
+    0: none."""
+    accumulate: int = 1
+    """Split each batch into this many parts, one after the other, to save memory."""
+    on_nan: Literal["stop", "skip"] = "stop"
+    """On a loss or gradient that is not finite: stop, or skip the update and count it."""
+
+    # Evaluation, checkpoints, log
+    evaluate_epochs: float = 5
+    """Epochs between evaluations, each with a checkpoint."""
+    evaluate_pairs: int = 0
+    """Evaluate only on the first N pairs; 0: all."""
+    checkpoint_minutes: float = 10.0
+    """Minutes between further checkpoints; 0: none by time."""
+    checkpoint_steps: int = 0
+    """Steps between further checkpoints; 0: none by steps."""
+    keep: int = 3
+    """Latest checkpoints to keep, beside the best."""
+    log_steps: int = 10
+    """Steps between lines of the log."""
+
+    # Devices
+    devices: int = 0
+    """Devices to use, over all processes; 0: all. On CPU that many are made: one per core is fastest."""
+    rows: int = 1
+    """Devices that share one picture by rows; the others share the batch."""
+    parallel: Literal["jit", "pmap"] = "jit"
+    """jit: one program over a mesh. pmap: the same step under jax.pmap (one process, no rows)."""
+    coordinator: str = ""
+    """HOST:PORT of process 0 for training on several hosts; empty: one process."""
+    processes: int = 1
+    """Number of processes, with `coordinator`."""
+    process: int = 0
+    """Number of this process, with `coordinator`."""
+
+
+# What may differ between a checkpoint and the command that resumes it: where and how the run happens, not what it
+# computes.
+FREE_ON_RESUME = frozenset(
+    {"devices", "rows", "parallel", "coordinator", "processes", "process", "threads", "on_nan", "keep", "log_steps"}
+    | {"evaluate_epochs", "evaluate_pairs", "checkpoint_minutes", "checkpoint_steps"}
+)
+
+
+def load(name: str) -> Config:
+    """The config called `name` in `configs/`. Raises InputError naming those that exist."""
+    if name not in names():
+        raise InputError(f"{name}: no such config; there are {', '.join(names())}")
+    return importlib.import_module(f"smnet_jax.configs.{name}").config
+
+
+def names() -> list[str]:
+    """Names of the recipes in `configs/`."""
+    import smnet_jax.configs
+
+    return sorted(module.name for module in pkgutil.iter_modules(smnet_jax.configs.__path__))
+
+
+def check(config: Config) -> None:
+    """Raise InputError for a setting that cannot work, naming it."""
+    if config.width < 4 or config.width % 4:
+        raise InputError(f"width {config.width}: must be a positive multiple of 4")
+    for crop in [stage.crop for stage in config.stages] or [config.crop]:
+        if crop < 12 or crop % 4:
+            raise InputError(f"crop {crop}: must be a multiple of 4, at least 12 (SSIM's window is 11)")
+    if any(stage.steps < 1 for stage in config.stages):
+        raise InputError("stages: each needs at least one step")
+    for name in ("blocks", "threads", "epochs", "accumulate", "keep", "log_steps", "rows", "processes", "decay_epochs"):
+        if getattr(config, name) < 1:
+            raise InputError(f"{name} {getattr(config, name)}: must be at least 1")
+    for name in ("learning_rate", "decay", "evaluate_epochs"):
+        if not getattr(config, name) > 0:
+            raise InputError(f"{name} {getattr(config, name)}: must be greater than 0")
+    for name in ("steps", "warmup", "clip", "checkpoint_minutes", "checkpoint_steps", "devices", "deep_supervision"):
+        if getattr(config, name) < 0:
+            raise InputError(f"{name} {getattr(config, name)}: must not be negative")
+    for name in ("holdout", "ema"):
+        if not 0 <= getattr(config, name) < 1:
+            raise InputError(f"{name} {getattr(config, name)}: must be at least 0 and less than 1")
+    if config.parallel == "pmap" and (config.rows > 1 or config.processes > 1):
+        raise InputError("parallel pmap: shares the batch within one process; use --parallel jit for rows or hosts")
+    if config.processes > 1 and not config.coordinator:
+        raise InputError("processes: needs --coordinator HOST:PORT, the address of process 0")
+    if not 0 <= config.process < config.processes:
+        raise InputError(f"process {config.process}: must be 0 to {config.processes - 1}")
+
+
+def to_json(config: Config) -> dict[str, Any]:
+    """Plain JSON types, as they come back from a file."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def check_same(config: Config, saved: dict[str, Any], where: Path) -> None:
+    """Raise InputError if `saved` (see `to_json`), the config of the checkpoint in `where`, trains something else."""
+    ours = to_json(config)
+    # Settings that a later version added are compared by their default.
+    saved = {**to_json(Config()), **saved}
+    differ = [name for name in ours if name not in FREE_ON_RESUME and ours[name] != saved[name]]
+    if differ:
+        listed = ", ".join(f"{name} {saved[name]!r} there, {ours[name]!r} here" for name in differ)
+        raise InputError(f"{where}: holds a run with other settings ({listed}); take them or another --workdir")

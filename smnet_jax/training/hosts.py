@@ -1,0 +1,42 @@
+"""Several processes, one run: joining them, deciding together, and who writes."""
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from smnet_jax.training.config import Config
+
+# A process that stays silent this long is taken for dead, and all the others end.
+HEARTBEAT_SECONDS = 30
+
+
+def join(config: Config) -> None:
+    """Meet the other processes; returns when all are there. Before JAX's first operation."""
+    if config.processes > 1:
+        jax.distributed.initialize(
+            config.coordinator,
+            config.processes,
+            config.process,
+            initialization_timeout=300,
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+        )
+
+
+def is_writer() -> bool:
+    """Whether this process writes the log, the pictures and the weights: one does, the checkpoints all together."""
+    return jax.process_index() == 0
+
+
+def any_of(flags: dict[str, bool]) -> dict[str, bool]:
+    """Each flag true where any process has it true: all must act alike. Every process must call this together."""
+    if jax.process_count() == 1:
+        return flags
+    gathered = multihost_utils.process_allgather(np.array(list(flags.values())))
+    return dict(zip(flags, map(bool, gathered.any(axis=0)), strict=True))
+
+
+def summed(values: np.ndarray) -> np.ndarray:
+    """Sum over all processes, which must call this together."""
+    if jax.process_count() == 1:
+        return values
+    return multihost_utils.process_allgather(values).sum(axis=0)

@@ -1,0 +1,329 @@
+"""A training run from start to end, and from wherever it was killed to the end."""
+
+import dataclasses
+import functools
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from smnet_jax import weights
+from smnet_jax.data.pipeline import Loader
+from smnet_jax.errors import InputError
+from smnet_jax.training import config as configs
+from smnet_jax.training import hosts, inputs, log, parallel, pictures, schedule
+from smnet_jax.training.checkpoint import SCORE, Checkpoints
+from smnet_jax.training.config import Config
+from smnet_jax.training.schedule import Span
+from smnet_jax.training.step import TrainState, init_state, make_loss, make_model, make_optimizer, train_step
+from smnet_jax.training.validation import Validation
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a run ended: steps done, whether that was all of them, the last evaluation's scores, and which signal (0:
+    none here) stopped it."""
+
+    step: int
+    finished: bool
+    scores: dict[str, float]
+    signal: int
+
+
+def train(config: Config, workdir: Path) -> Outcome:
+    """Train as `config` says, in `workdir`; the same call continues a run that was stopped or killed.
+
+    `workdir` gets checkpoints/, metrics.jsonl, tensorboard/, pictures/STEP.png at each evaluation, best/ (weights with
+    the highest PSNR) and at the end weights/ and curves.png. SIGTERM and SIGINT save a checkpoint and return.
+    Raises InputError for what the user can mend.
+    """
+    configs.check(config)
+    log.make_workdir(workdir)
+    parallel.prepare_cpu_devices(-(-config.devices // config.processes))
+    hosts.join(config)
+    run = Run(config, workdir)
+    with _stop_signals() as stopped:
+        try:
+            return run.to_the_end(stopped)
+        finally:
+            run.close()
+
+
+class Run:
+    """The parts of a run. `step`, `state` and `history` (of evaluations) change, the rest stays."""
+
+    def __init__(self, config: Config, workdir: Path):
+        self.config, self.workdir = config, workdir
+        self.step: int
+        self.state: TrainState
+        self.history: list[dict[str, float]] = []
+        self.mesh = parallel.make_mesh(config)
+        self.pairs, evaluation = inputs.open_data(config, progress=hosts.is_writer())
+        self.spans = schedule.plan(config, len(self.pairs))
+        for span in self.spans:
+            parallel.check_batch(span.stage.batch, span.stage.crop, self.mesh, config.accumulate)
+        self.total = self.spans[-1].stop
+        self.model = make_model(config)
+        self.validation: Validation | None = None
+        if evaluation is not None:
+            self.validation = Validation(self.model.clone(form="auto"), evaluation, config.evaluate_pairs)
+        self.log = log.Log(workdir, self.total, write=hosts.is_writer())
+        self.checkpoints = Checkpoints(workdir, config.keep)
+        self._restore_or_start()
+        self.log.start(self.step)
+        self.vgg = self._vgg()
+        self._pending: list[tuple[int, np.ndarray, dict[str, jax.Array]]] = []
+
+    def to_the_end(self, stopped: list[int]) -> Outcome:
+        """Do the remaining steps; `stopped` becomes non-empty when a signal asks to stop."""
+        self.log.say(self._headline())
+        while self.step < self.total:
+            if not self._do_span(schedule.span_at(self.spans, self.step), stopped):
+                self.log.say(f"stopped at step {self.step}, all saved; the same command continues")
+                return self._outcome(stopped)
+        self._evaluate_and_save()
+        self.checkpoints.wait()
+        self._write_results()
+        return self._outcome([])
+
+    def close(self) -> None:
+        """Stop threads and files, whatever happened before."""
+        self.log.close()
+        self.checkpoints.close()
+
+    # The steps
+
+    def _do_span(self, span: Span, stopped: list[int]) -> bool:
+        """Train to the end of `span`; False if stopped before."""
+        config = self.config
+        step_function = functools.partial(
+            train_step,
+            loss=make_loss(config, self.model, span.stage.loss),
+            optimizer=make_optimizer(config),
+            rate=schedule.learning_rate(config, self.spans),
+            ema=config.ema,
+            accumulate=config.accumulate,
+        )
+        compiled = parallel.compile_step(step_function, self.mesh, config.parallel)
+        loader = inputs.open_loader(config, self.pairs, self.spans, span, jax.process_index(), jax.process_count())
+        loader.seek(self.step - span.start)
+        clock = _Clock(span.stage.batch)
+        last_save = time.monotonic()
+        try:
+            while self.step < span.stop:
+                with clock.waiting():
+                    batch = next(loader)
+                arrays = parallel.share_batch({name: batch[name] for name in ("low", "high")}, self.mesh)
+                self.state, scalars = compiled(self.state, arrays, self.vgg)
+                self._pending.append((self.step, batch["index"], scalars))
+                self.step += 1
+                clock.step(self._pending)
+
+                evaluate = self._evaluation_due(span)
+                tell = self.step % config.log_steps == 0 or self.step == span.stop
+                # Signals and clocks differ between processes, so with several of them they are looked at together,
+                # and not at every step.
+                save = bool(config.checkpoint_steps) and self.step % config.checkpoint_steps == 0
+                stop = False
+                if tell or jax.process_count() == 1:
+                    late = 0 < 60 * config.checkpoint_minutes <= time.monotonic() - last_save
+                    agreed = hosts.any_of({"save": late, "stop": bool(stopped)})
+                    save, stop = save or agreed["save"], agreed["stop"]
+                if tell or evaluate or save or stop:
+                    self._tell(span, loader, clock)
+                if evaluate:
+                    self._evaluate_and_save()
+                    clock.restart()
+                elif save or stop:
+                    self._save(None)
+                if evaluate or save:
+                    last_save = time.monotonic()
+                if stop:
+                    self.checkpoints.wait()
+                    return False
+        finally:
+            loader.close()
+        return True
+
+    def _tell(self, span: Span, loader: Loader, clock: "_Clock") -> None:
+        """Log the steps since the last call; stop if one was not finite and the config says so."""
+        fetched = jax.device_get([scalars for _, _, scalars in self._pending])
+        bad = [i for i, scalars in enumerate(fetched) if not scalars["finite"]]
+        if bad and self.config.on_nan == "stop":
+            step, index, _ = self._pending[bad[0]]
+            names = ", ".join(loader.names({"index": index}))
+            raise InputError(
+                f"step {step}: the loss or its gradient is not finite; the batch: {names}; last good checkpoint: "
+                f"{self._last_checkpoint()}; look at these pictures, lower --learning-rate, or go on with --on-nan skip"
+            )
+        self._pending.clear()
+        good = [scalars for scalars in fetched if scalars["finite"]]
+        values = {name: float(np.mean([s[name] for s in good])) for name in fetched[0] if name != "finite" and good}
+        if good:
+            values["learning_rate"] = float(good[-1]["learning_rate"])
+        values |= {"epoch": span.epoch(self.step), **clock.rates(), "skipped": int(self.state.skipped)}
+        self.log.record("train", self.step, values)
+        shown = ("loss", *(name for name in fetched[0] if name in _TERMS))
+        told = " ".join(f"{name} {values[name]:.4g}" for name in shown if name in values)
+        told += f" | {values['images_per_second']:.3g} images/s, waiting {values['input_wait']:.0%}"
+        self.log.progress(self.step, told + (f", {values['skipped']} skipped" if values["skipped"] else ""))
+
+    # Evaluation and checkpoints
+
+    def _evaluation_due(self, span: Span) -> bool:
+        every = self.config.evaluate_epochs
+        before, now = (int(span.epoch(step) / every + 1e-9) for step in (self.step - 1, self.step))
+        return now > before and self.step < self.total  # the end is evaluated anyway
+
+    def _evaluate_and_save(self) -> None:
+        if self.history and self.history[-1]["step"] == self.step:  # resumed right here
+            return
+        scores: dict[str, float] = {}
+        if self.validation is not None:
+            self.log.progress(self.step, "evaluating")
+            scores, triples = self.validation(self._released())
+            self.log.record("evaluation", self.step, scores)
+            self.log.say(
+                f"step {self.step}, epoch {schedule.span_at(self.spans, self.step - 1).epoch(self.step):.4g}: "
+                f"PSNR {scores['psnr']:.3f} dB, SSIM {scores['ssim']:.4f} "
+                f"(input {scores['input_psnr']:.3f}, {scores['input_ssim']:.4f})"
+            )
+            if hosts.is_writer() and triples:
+                sheet = pictures.contact_sheet(triples)
+                pictures.write_png(self.workdir / "pictures" / f"{self.step:07d}.png", sheet)
+                self.log.picture(self.step, "low_output_target", sheet)
+            if hosts.is_writer() and scores[SCORE] > max((h[SCORE] for h in self.history), default=-np.inf):
+                self._write_weights("best")
+            self.history.append({"step": self.step, **scores})
+        self._save({SCORE: scores[SCORE]} if np.isfinite(scores.get(SCORE, np.nan)) else None)
+
+    def _save(self, scores: dict[str, float] | None) -> None:
+        run = {"pairs": len(self.pairs), "history": self.history}
+        self.checkpoints.save(self.state, self.config, run, scores)
+
+    def _restore_or_start(self) -> None:
+        state = self._first_state()
+        restored = self.checkpoints.restore(state, self.config, self.mesh)
+        if restored is None:
+            self.state = parallel.replicate(state, self.mesh)
+        else:
+            self.state, run = restored
+            self.history = run["history"]
+            if run["pairs"] != len(self.pairs):
+                raise InputError(
+                    f"{self.workdir}: this run has {run['pairs']} training pairs, {self.config.data} has "
+                    f"{len(self.pairs)}; restore the data or take another --workdir"
+                )
+        self.step = int(self.state.step)
+
+    def _first_state(self) -> TrainState:
+        low = jnp.zeros((1, 16, 16, 3))
+        params = jax.jit(self.model.init)(jax.random.key(self.config.seed), low)["params"]
+        if self.config.init:
+            loaded = weights.read(self.config.init).params
+            wanted, given = (jax.tree.map(jnp.shape, tree) for tree in (params, loaded))
+            if wanted != given:
+                raise InputError(f"{self.config.init}: weights of another variant or width than the config's")
+            params = loaded
+        return init_state(self.config, params)
+
+    def _released(self) -> Any:
+        return self.state.average if self.config.ema else self.state.params
+
+    def _last_checkpoint(self) -> str:
+        self.checkpoints.wait()
+        step = self.checkpoints.latest()
+        return "none yet" if step is None else str(self.checkpoints.folder / str(step))
+
+    # The ends
+
+    def _vgg(self) -> Any:
+        if all(span.stage.loss != "recipe" for span in self.spans):
+            return {}
+        from smnet_jax.vgg16 import load_vgg16  # 59 MB that the light loss does not need
+
+        return parallel.replicate(load_vgg16(), self.mesh)
+
+    def _write_weights(self, name: str) -> None:
+        params = jax.tree.map(lambda x: np.asarray(x.addressable_data(0)), self._released())
+        about = {"source": {"name": f"smnet train, step {self.step}"}, "training": configs.to_json(self.config)}
+        weights.save(self.workdir / name, self.model, params, about)
+
+    def _write_results(self) -> None:
+        if hosts.is_writer():
+            self._write_weights("weights")
+            pictures.curves(self.workdir / "curves.png", log.read(self.log.path))
+            self.log.say(f"done: {self.workdir / 'weights'}, {self.workdir / 'curves.png'}")
+
+    def _headline(self) -> str:
+        parameters = sum(x.size for x in jax.tree.leaves(self.state.params))
+        shape = " x ".join(f"{size} {name}" for name, size in self.mesh.shape.items())
+        return (
+            f"{self.config.variant}, width {self.config.width}: {parameters:,} parameters; {len(self.pairs)} pairs, "
+            f"{self.total} steps; {shape} on {jax.device_count()} {jax.devices()[0].platform} devices"
+            + (f"; continuing after step {self.step}" if self.step else "")
+        )
+
+    def _outcome(self, stopped: list[int]) -> Outcome:
+        last = {k: v for k, v in self.history[-1].items() if k != "step"} if self.history else {}
+        return Outcome(self.step, self.step >= self.total, last, stopped[0] if stopped else 0)
+
+
+_TERMS = frozenset({"ssim", "perceptual", "smooth_l1", "inner", "tv", "charbonnier"})
+
+
+class _Clock:
+    """Images per second, and the share of time in which the loop waited for input."""
+
+    def __init__(self, batch: int):
+        self._batch = batch
+        self.restart()
+
+    def restart(self) -> None:
+        self._since, self._waited, self._steps = time.perf_counter(), 0.0, 0
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        begun = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - begun
+
+    def step(self, pending: list[Any]) -> None:
+        """After the dispatch of a step: let one run ahead, so that waiting here is the device's, not the input's."""
+        if len(pending) > 1:
+            jax.block_until_ready(pending[-2][2])
+        self._steps += 1
+
+    def rates(self) -> dict[str, float]:
+        """Since the last call."""
+        passed = time.perf_counter() - self._since
+        rates = {
+            "images_per_second": self._steps * self._batch / passed,
+            "step_seconds": passed / max(1, self._steps),
+            "input_wait": self._waited / passed,
+        }
+        self.restart()
+        return rates
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """A list to which SIGTERM and SIGINT append themselves instead of killing; a second SIGINT interrupts as usual."""
+    received: list[int] = []
+
+    def remember(number: int, _: Any) -> None:
+        received.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, remember) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

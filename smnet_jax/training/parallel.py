@@ -1,0 +1,96 @@
+"""Devices: the mesh, who holds what, and the two ways to compile the step for them. The network never sees this."""
+
+import contextlib
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from smnet_jax.errors import InputError
+from smnet_jax.training.config import Config
+
+BY_EXAMPLE_AND_ROW = PartitionSpec("data", "rows")
+
+
+def prepare_cpu_devices(count: int) -> None:
+    """Make `count` CPU devices (of this process). Must run before JAX's first operation; harmless for GPU and TPU."""
+    if count > 1:
+        with contextlib.suppress(RuntimeError):  # JAX is already running: `make_mesh` checks what there is
+            jax.config.update("jax_num_cpu_devices", count)
+
+
+def make_mesh(config: Config) -> Mesh:
+    """A mesh of data x rows devices. Raises InputError where there are too few or they do not divide."""
+    devices = jax.devices()
+    count = config.devices or len(devices)
+    if count > len(devices):
+        raise InputError(f"devices {count}: there are {len(devices)} {devices[0].platform} devices")
+    if jax.process_count() > 1 and count != len(devices):
+        raise InputError(f"devices {count}: with several processes all {len(devices)} must be used")
+    if count % config.rows:
+        raise InputError(f"rows {config.rows}: does not divide the {count} devices")
+    shape = (count // config.rows, config.rows)
+    return jax.make_mesh(shape, ("data", "rows"), axis_types=(AxisType.Auto,) * 2, devices=devices[:count])
+
+
+def check_batch(batch: int, crop: int, mesh: Mesh, accumulate: int) -> None:
+    """Raise InputError, naming the nearest sizes that work, where the batch does not divide over the devices."""
+    data, rows = mesh.shape["data"], mesh.shape["rows"]
+    unit = data * accumulate
+    if batch < 1 or batch % unit:
+        below, above = batch // unit * unit, -(-max(batch, 1) // unit) * unit
+        nearest = [n for n in (below, above) if n > 0]
+        parts = f"{data} devices" + (f" x {accumulate} parts" if accumulate > 1 else "")
+        raise InputError(f"batch {batch}: does not divide over {parts}; nearest: {' or '.join(map(str, nearest))}")
+    if crop % (4 * rows):
+        raise InputError(f"crop {crop}: must be a multiple of 4 rows on each of {rows} devices ({4 * rows})")
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+    """Copies of every leaf on every device; the originals stay valid although the step donates its state."""
+    everywhere = NamedSharding(mesh, PartitionSpec())
+
+    def put(x: Any) -> jax.Array:
+        value = np.array(x)
+        return jax.make_array_from_callback(value.shape, everywhere, lambda index: value[index])
+
+    return jax.tree.map(put, tree)
+
+
+def share_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """This process's part of the batch, (N / processes, H, W, 3) each, to the global arrays that the step takes."""
+    sharding = NamedSharding(mesh, BY_EXAMPLE_AND_ROW)
+    return {name: jax.make_array_from_process_local_data(sharding, value) for name, value in batch.items()}
+
+
+def compile_step(step: Callable[..., Any], mesh: Mesh, how: str = "jit") -> Callable[..., Any]:
+    """`step(state, batch, vgg)` over the mesh; the state given is consumed.
+
+    Under jit the compiler divides the work as the shardings say. Under pmap the same function runs on every device
+    with its part of the batch and averages gradients itself.
+    """
+    if how == "pmap":
+        return _under_pmap(step, mesh)
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    by_example = NamedSharding(mesh, BY_EXAMPLE_AND_ROW)
+    return jax.jit(step, donate_argnums=0, in_shardings=(everywhere, by_example, everywhere), out_shardings=everywhere)
+
+
+def _under_pmap(step: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+    devices = list(mesh.devices.flat)
+    mapped = jax.pmap(
+        functools.partial(step, axis_name="devices"),
+        axis_name="devices",
+        in_axes=(None, 0, None),
+        out_axes=None,
+        devices=devices,
+    )
+
+    def run(state: Any, batch: dict[str, jax.Array], vgg: Any) -> Any:
+        parts = {name: x.reshape(len(devices), -1, *x.shape[1:]) for name, x in batch.items()}
+        return mapped(state, parts, vgg)
+
+    return run

@@ -1,0 +1,150 @@
+"""One training step, a pure function: jitted, sharded, timed and tested as it stands."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from smnet_jax import losses
+from smnet_jax.model import SMNet
+from smnet_jax.training.config import Config
+from smnet_jax.training.schedule import Schedule
+
+Batch = dict[str, jax.Array]
+Scalars = dict[str, jax.Array]
+LossFunction = Callable[..., tuple[jax.Array, Scalars]]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class TrainState:
+    """Everything that a step changes."""
+
+    step: jax.Array
+    """Steps done, int32."""
+    params: Any
+    opt_state: Any
+    average: Any
+    """Exponential moving average of `params`, or an empty dict."""
+    skipped: jax.Array
+    """Updates skipped because something was not finite, int32."""
+
+
+def make_model(config: Config) -> SMNet:
+    """The network as configured. Rows over several devices need the form that shards by neighbour exchange."""
+    return SMNet(
+        variant=config.variant,
+        width=config.width,
+        blocks=config.blocks,
+        dtype=jnp.dtype(config.dtype),
+        precision=config.precision or None,
+        form="conv" if config.rows > 1 else "auto",
+        remat=config.remat,
+    )
+
+
+def make_optimizer(config: Config) -> optax.GradientTransformation:
+    """Adam without its rate, which `train_step` applies by step number, so that skipped updates do not delay it."""
+    clip = optax.clip_by_global_norm(config.clip) if config.clip else optax.identity()
+    return optax.chain(clip, optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8))
+
+
+def make_loss(config: Config, model: SMNet, kind: str) -> LossFunction:
+    """`loss(params, batch, vgg, axis_name) -> (total, terms)`; the terms are those of the last output."""
+
+    def one(pred: Any, batch: Batch, vgg: Any, axis_name: str | None) -> tuple[jax.Array, Scalars]:
+        if kind == "recipe":
+            return losses.total_loss(pred, batch["low"], batch["high"], vgg, axis_name=axis_name)
+        return losses.l1_ssim(
+            pred,
+            batch["low"],
+            batch["high"],
+            l1_weight=config.l1_weight,
+            ssim_weight=config.ssim_weight,
+            axis_name=axis_name,
+        )
+
+    def loss(params: Any, batch: Batch, vgg: Any, axis_name: str | None) -> tuple[jax.Array, Scalars]:
+        if not config.deep_supervision:
+            return one(model.apply({"params": params}, batch["low"]), batch, vgg, axis_name)
+        last, *earlier = model.apply({"params": params}, batch["low"], outputs="all")
+        total, terms = one(last, batch, vgg, axis_name)
+        for pred in earlier:
+            total += config.deep_supervision * one(pred, batch, vgg, axis_name)[0]
+        return total, terms
+
+    return loss
+
+
+def init_state(config: Config, params: Any) -> TrainState:
+    """The state before the first step."""
+    return TrainState(
+        step=jnp.int32(0),
+        params=params,
+        opt_state=make_optimizer(config).init(params),
+        average=jax.tree.map(jnp.copy, params) if config.ema else {},
+        skipped=jnp.int32(0),
+    )
+
+
+def train_step(
+    state: TrainState,
+    batch: Batch,
+    vgg: Any,
+    *,
+    loss: LossFunction,
+    optimizer: optax.GradientTransformation,
+    rate: Schedule,
+    ema: float = 0.0,
+    accumulate: int = 1,
+    axis_name: str | None = None,
+) -> tuple[TrainState, Scalars]:
+    """One update. `batch` holds `low` and `high`, (N, H, W, 3); `vgg` is whatever `loss` wants.
+
+    The scalars are the total loss, its terms, the gradient's norm before clipping, the learning rate, and `finite`:
+    0 where the loss or a gradient was not, and then everything but `step` and `skipped` stays as it was.
+
+    Under pmap, `axis_name` names the devices' axis and the batch is this device's part.
+    """
+    (total, terms), grads = _mean_gradient(state.params, batch, vgg, loss, accumulate, axis_name)
+    if axis_name is not None:
+        # Mean of the gradients, not gradient of the mean: pmap does not track which values are replicated, and the
+        # gradient of a pmean would come out too small by the number of devices.
+        total, terms, grads = jax.lax.pmean((total, terms, grads), axis_name)
+    norm = optax.tree.norm(grads)
+    finite = jnp.isfinite(total) & jnp.isfinite(norm)
+
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    learning_rate = rate(state.step)
+    params = jax.tree.map(lambda p, u: p - learning_rate * u, state.params, updates)
+    average = optax.incremental_update(params, state.average, 1 - ema) if ema else {}
+
+    params, opt_state, average = jax.tree.map(
+        lambda new, old: jnp.where(finite, new, old),
+        (params, opt_state, average),
+        (state.params, state.opt_state, state.average),
+    )
+    scalars = {"loss": total, **terms, "grad_norm": norm, "learning_rate": learning_rate, "finite": finite}
+    skipped = state.skipped + jnp.where(finite, 0, 1)
+    return TrainState(state.step + 1, params, opt_state, average, skipped), scalars
+
+
+def _mean_gradient(
+    params: Any, batch: Batch, vgg: Any, loss: LossFunction, accumulate: int, axis_name: str | None
+) -> tuple[tuple[jax.Array, Scalars], Any]:
+    gradient = jax.value_and_grad(loss, has_aux=True)
+    if accumulate == 1:
+        return gradient(params, batch, vgg, axis_name)
+    # Part i takes the pictures i, i + accumulate, ...: every device then has an equal share of every part.
+    parts = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, accumulate, *x.shape[1:]), 1, 0), batch)
+    shapes = jax.eval_shape(gradient, params, jax.tree.map(lambda x: x[0], parts), vgg, axis_name)
+    zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+
+    def add(so_far: Any, part: Batch) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, so_far, gradient(params, part, vgg, axis_name)), None
+
+    summed, _ = jax.lax.scan(add, zero, parts)
+    return jax.tree.map(lambda x: x / accumulate, summed)
