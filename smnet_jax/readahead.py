@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Read = TypeVar("Read")
@@ -47,7 +47,7 @@ def pipelined(
                     failed = error
                 del current
             if behind is not None:  # before the next is handed over: one picture waits at most
-                yield _outcome(*behind, survives)
+                yield behind[0], _outcome(behind[1], survives)
                 behind = None
             if failed is None:
                 behind = (item, writer.submit(write, item, result))
@@ -55,7 +55,7 @@ def pipelined(
             else:
                 yield item, failed
         if behind is not None:
-            yield _outcome(*behind, survives)
+            yield behind[0], _outcome(behind[1], survives)
 
 
 def _next(
@@ -66,10 +66,8 @@ def _next(
     return None
 
 
-def _outcome(
-    item: Item, future: Future[Written], survives: tuple[type[Exception], ...]
-) -> tuple[Item, Written | Exception]:
+def _outcome(future: Future[Any], survives: tuple[type[Exception], ...]) -> Any:
     try:
-        return item, future.result()
+        return future.result()
     except survives as error:
-        return item, error
+        return error

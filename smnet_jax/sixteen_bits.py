@@ -9,6 +9,7 @@ import os
 import struct
 import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -19,9 +20,8 @@ _COLOUR_TYPES = {1: 0, 3: 2, 2: 4, 4: 6}  # PNG's number for: gray, RGB, gray an
 
 def is_crushed(image: Image.Image) -> bool:
     """Whether Pillow is about to drop the lower byte of this just opened, not yet loaded picture."""
-    return (
-        image.mode in ("RGB", "RGBA") and all(";16" in mode for mode in _raw_modes(image)) and bool(_raw_modes(image))
-    )
+    modes = _raw_modes(image)
+    return image.mode in ("RGB", "RGBA") and bool(modes) and all(";16" in mode for mode in modes)
 
 
 def decode(upper: Image.Image, again: Image.Image) -> np.ndarray | None:
@@ -61,7 +61,7 @@ def write_png(
     filtered[:, 0] = 2
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    with open(path, "wb") as file:
+    with Path(path).open("wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n")
         _chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPES[channels], 0, 0, 0))
         if icc:
