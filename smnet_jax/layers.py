@@ -96,7 +96,7 @@ def bilinear_up(x: jax.Array, form: Form) -> jax.Array:
         x,
         kernel,
         (1, 1),
-        "VALID",
+        ((0, 0), (0, 0)),
         lhs_dilation=(2, 2),
         dimension_numbers=_LAYOUT,
         feature_group_count=channels,

@@ -9,7 +9,10 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
+import numpy as np
 import pytest
+
+from tests.golden_case import CASES, GoldenCase
 
 REPO = Path(__file__).parents[1]
 SHARED = REPO.parent / "shared"
@@ -38,3 +41,17 @@ def golden() -> Path:
 def shared_data() -> Path:
     """Real paired photographs."""
     return _shared("data")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Random numbers that are the same in every run."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(params=CASES)
+def golden_case(request: pytest.FixtureRequest) -> GoldenCase:
+    """Width 8 ships with the tests; width 16 is part of the shared material."""
+    variant, width = request.param
+    folder = request.getfixturevalue("fixtures") / "golden" if width == 8 else request.getfixturevalue("golden")
+    return GoldenCase(folder, variant, width)

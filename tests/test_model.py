@@ -1,0 +1,120 @@
+"""The network against the published implementation, and its own promises."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from smnet_jax.weights import load
+
+from smnet_jax.model import SMNet, statistics
+from tests.golden_case import relative_error
+
+TOLERANCE = 2e-6  # of the tap's largest magnitude; measured: 7.3e-7 at most
+
+
+def golden_features(features: dict) -> dict:
+    """Our recorded features under the golden names: `stem`, `block{1,2,3}/{half,...}`."""
+    named = {"stem": features["stem_features"][0]}
+    for name, calls in features["block"].items():
+        if name.endswith("_features"):
+            named |= {f"block{i + 1}/{name.removesuffix('_features')}": value for i, value in enumerate(calls)}
+    return named
+
+
+@pytest.mark.parametrize("form", ["conv", "subpixel"])
+def test_every_tap_equals_the_published_one(golden_case, form):
+    expected = golden_case.arrays("forward")
+    model, variables = load(golden_case.checkpoint, form=form, precision="highest")
+    assert (model.variant, model.width) == (golden_case.variant, golden_case.width)
+    run = jax.jit(lambda low: model.apply(variables, low, outputs="all", mutable=["intermediates"]))
+    outputs, recorded = run(expected.pop("low"))
+    ours = golden_features(recorded["intermediates"])
+    ours |= {"output": outputs[0], "output_block2": outputs[1], "output_block1": outputs[2]}
+    ours["output_small"] = jax.jit(model.apply)(variables, expected.pop("low_small"))
+    errors = {name: relative_error(ours[name], value) for name, value in expected.items()}
+    assert max(errors.values()) < TOLERANCE, errors
+
+
+@pytest.mark.parametrize(("variant", "count"), [("lol", 2_989_221), ("fivek", 2_952_173)])
+def test_only_used_parameters_exist(variant, count):
+    shapes = jax.eval_shape(SMNet(variant=variant).init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+    assert set(shapes) == {"params"}
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == count
+
+
+@pytest.fixture(scope="module", params=["lol", "fivek"])
+def small(request):
+    model = SMNet(variant=request.param, width=8, blocks=2)
+    low = jax.random.uniform(jax.random.key(1), (2, 16, 20, 3))
+    return model, jax.jit(model.init)(jax.random.key(0), low), low
+
+
+def test_the_pieces_make_the_whole(small):
+    model, variables, low = small
+    x = model.apply(variables, low, method="embed")
+    for _ in range(model.blocks):
+        z = model.apply(variables, x, method="local")
+        s = model.apply(variables, *statistics(z), method="gate")
+        x = model.apply(variables, z, s, x, method="recalibrate")
+    pieces = model.apply(variables, x, low, method="decode")
+    np.testing.assert_allclose(pieces, model.apply(variables, low), atol=1e-6)
+
+
+def test_every_parameter_matters(small):
+    """A parameter without a gradient would be dead weight, or a layer that was forgotten."""
+    model, variables, low = small
+    model, low = model.clone(blocks=1), 4 * low - 2  # both signs everywhere, for the PReLUs' sake
+    gradients = jax.jit(jax.grad(lambda v: jnp.sum(jnp.sin(model.apply(v, low)))))(variables)
+    dead = [jax.tree_util.keystr(path) for path, g in jax.tree.leaves_with_path(gradients) if not jnp.any(g)]
+    assert not dead
+
+
+def test_pictures_of_a_batch_do_not_mix(small):
+    model, variables, low = small
+    apply = jax.jit(model.apply)
+    np.testing.assert_allclose(apply(variables, low)[1:], apply(variables, low[1:]), atol=1e-6)
+
+
+def test_remat_changes_memory_not_results(small):
+    model, variables, low = small
+
+    def gradient(remat):
+        net = model.clone(remat=remat, blocks=1)
+        return jax.jit(jax.grad(lambda v: jnp.sum(net.apply(v, low) ** 2)))(variables)
+
+    plain, remat = gradient(False), gradient(True)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), plain, remat)
+
+
+def test_bfloat16_stays_close_and_returns_float32(small):
+    model, variables, low = small
+    exact = model.apply(variables, low)
+    rounded = model.clone(dtype=jnp.bfloat16).apply(variables, low)
+    assert rounded.dtype == jnp.float32
+    assert 1e-6 < relative_error(rounded, exact) < 0.03  # eight bits of mantissa through some sixty layers
+
+
+def test_initialisation_is_torchs():
+    model = SMNet(width=16, blocks=1)
+    params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))["params"]
+    for path, leaf in jax.tree.leaves_with_path(params):
+        if path[-1].key == "slope":
+            assert leaf == 0.25
+    fuse = params["block"]["fuse"]
+    bound = (48 * 9) ** -0.5  # Kaiming-uniform with a = sqrt(5) is uniform in +-1/sqrt(fan_in)
+    for leaf in (fuse["kernel"], fuse["bias"]):
+        assert 0.8 * bound < jnp.max(jnp.abs(leaf)) <= bound
+    assert abs(float(jnp.std(fuse["kernel"])) - bound / 3**0.5) < 0.03 * bound
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 3), (1, 8, 10, 3), (1, 8, 8, 4)])
+def test_wrong_input_is_refused(small, shape):
+    model, variables, _ = small
+    with pytest.raises(ValueError, match="multiples of 4"):
+        model.apply(variables, jnp.zeros(shape))
+
+
+@pytest.mark.parametrize("fields", [{"variant": "lal"}, {"width": 6}, {"form": "fast"}])
+def test_unknown_fields_are_refused(fields):
+    with pytest.raises(ValueError, match=str(next(iter(fields.values())))):
+        SMNet(**fields).init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
