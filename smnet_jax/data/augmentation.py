@@ -17,21 +17,22 @@ def to_float(example: Example) -> Example:
     }
 
 
-def crop_and_flip(example: Example, size: int, rng: np.random.Generator, *, flips: bool = True) -> Example:
-    """The same `size` x `size` window of `low` and `high`, then the same flips; names pass.
+def crop_and_flip(example: Example, size: int | None, rng: np.random.Generator, *, flips: bool = True) -> Example:
+    """The same `size` x `size` window of `low` and `high` (None: all of it), then the same flips; names pass.
 
     The corner is uniform over all windows inside the picture. (The published code draws x from the height and y
     from the width, so that windows of wide pictures run off the edge and come back black.) Vertical flip,
     horizontal flip and rotation by 180 degrees follow independently, each with probability 1/2.
     """
     height, width = example["high"].shape[:2]
-    if min(height, width) < size:
+    rows, columns = (height, width) if size is None else (size, size)
+    if min(height, width) < min(rows, columns):
         raise InputError(f"{example['name']}: {width}x{height} is smaller than the crop of {size}; use a smaller crop")
-    top, left = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
+    top, left = int(rng.integers(height - rows + 1)), int(rng.integers(width - columns + 1))
     vertical, horizontal, turn = (rng.random(3) < 0.5) & flips
 
     def apply(picture: np.ndarray) -> np.ndarray:
-        window = picture[top : top + size, left : left + size]
+        window = picture[top : top + rows, left : left + columns]
         # Rotation by 180 degrees is both flips once more.
         if vertical != turn:
             window = window[::-1]

@@ -60,11 +60,13 @@ def check_all(
     checked_sizes, hashes, problems = [], [], []
     kept: list[list[np.ndarray]] | None = []
     held = 0
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    workers = min(8, os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers) as pool:
 
         def batches():  # pool.map would run far ahead and hold every decoded picture at once
-            for start in range(0, len(groups), 64):
-                yield from pool.map(lambda group: _inspect(group, at_least, decode), groups[start : start + 64])
+            for start in range(0, len(groups), 2 * workers):
+                some = groups[start : start + 2 * workers]
+                yield from pool.map(lambda group: _inspect(group, at_least, decode), some)
 
         shown = track(
             batches(),

@@ -90,7 +90,7 @@ def make_loader(
     source: Source,
     *,
     batch: int,
-    crop: int | MixedCrops,
+    crop: int | MixedCrops | None,
     seed: int,
     process_index: int = 0,
     process_count: int = 1,
@@ -105,18 +105,21 @@ def make_loader(
     An epoch is a new permutation of the pairs cut into len(source) // batch steps; the ragged rest is dropped, so no
     batch straddles two epochs (48 steps on LOL's 485 pairs at batch 10, as the recipe has it). `batch` is the global
     batch: process p gets rows p*b..(p+1)*b of it, b = batch / process_count, the same rows whatever the count.
-    `resize_to` (height, width) shrinks or stretches whole pictures before the crop; `augment` switches the flips
-    (crops stay random); `transforms` get the float32 crop and a random generator. `threads` 0 reads in the caller.
+    `resize_to` (height, width) shrinks or stretches whole pictures before the crop, and `crop` None takes them whole;
+    `augment` switches the flips (crops stay random); `transforms` get the float32 crop and a random generator.
+    `threads` 0 reads in the caller.
 
-    Raises InputError where the batch does not divide among the processes or exceeds the source, or where pictures
-    are smaller than the crop.
+    Raises InputError where the batch does not divide among the processes or exceeds the source, where pictures are
+    smaller than the crop, or where whole pictures differ in size.
     """
     if batch < 1 or batch % process_count:
         raise InputError(f"batch {batch}: must be a multiple of the {process_count} processes")
     if len(source) < batch:
         raise InputError(f"batch {batch}: the data has only {len(source)} pairs; use a smaller batch")
-    largest = crop.largest if isinstance(crop, MixedCrops) else crop
     known = [resize_to] if resize_to else sizes(source) or []
+    if crop is None and len(set(known)) > 1:
+        raise InputError(f"crop none: the pictures have {len(set(known))} different sizes; give a crop or resize them")
+    largest = crop.largest if isinstance(crop, MixedCrops) else crop or 1
     if small := [i for i, size in enumerate(known) if min(size) < largest]:
         height, width = known[small[0]]
         raise InputError(

@@ -59,6 +59,11 @@ class Subset:
         known = sizes(self.source)
         return None if known is None else [known[i] for i in self.indices]
 
+    @property
+    def high_hashes(self) -> list[str] | None:
+        known = getattr(self.source, "high_hashes", None)
+        return None if known is None else [known[i] for i in self.indices]
+
 
 class Concatenated:
     """Several sources one after the other; `repeats[k]` times source k in every epoch, to weigh small ones up."""

@@ -12,6 +12,7 @@ import pytest
 from smnet_jax.data.augmentation import LowGain, LowNoise, MixedCrops
 from smnet_jax.data.paired import PairedFolder
 from smnet_jax.data.pipeline import make_loader
+from smnet_jax.data.sources import Concatenated
 from smnet_jax.errors import InputError
 
 
@@ -179,6 +180,17 @@ def test_resize_comes_before_the_crop(load, coordinates):
     batch = next(load(coordinates(23, 24, 40), crop=12, resize_to=(12, 12), augment=False))
     xs, ys = batch["high"][0, 6, :, 0] * 255, batch["high"][0, :, 6, 1] * 255
     assert xs[0] < 3 and xs[-1] > 36 and ys[0] < 2 and ys[-1] > 21
+
+
+def test_whole_pictures(load, coordinates):
+    batch = next(load(coordinates(6), crop=None, augment=False))
+    assert batch["high"].shape == (5, 24, 40, 3)
+    for row, index in enumerate(batch["index"]):
+        np.testing.assert_array_equal(np.rint(batch["high"][row] * 255), coordinates(6)[int(index)]["high"])
+    mixed = Concatenated([coordinates(3), coordinates(3, 40, 24)])
+    assert next(load(mixed, crop=None, resize_to=(12, 20)))["low"].shape == (5, 12, 20, 3)
+    with pytest.raises(InputError, match="crop none: the pictures have 2 different sizes"):
+        load(mixed, crop=None)
 
 
 def test_transforms_touch_low_only(load, coordinates):

@@ -23,6 +23,13 @@ def records():
 
 
 @pytest.fixture
+def sources(records):
+    from smnet_jax.data import tfds_sources
+
+    return tfds_sources
+
+
+@pytest.fixture
 def lol(records):
     from smnet_jax.data.tfds_lol import Lol
 
@@ -55,13 +62,13 @@ def assert_same(source, folder):
         np.testing.assert_array_equal(a["high"], b["high"])
 
 
-def test_lol_reads_back_equal_to_the_folders(records, lol, tmp_path):
+def test_lol_reads_back_equal_to_the_folders(records, sources, lol, tmp_path):
     fill(tmp_path / "raw" / "our485", [f"{i}.png" for i in (2, 5, 22, 100)])
     fill(tmp_path / "raw" / "eval15", ["1.png", "23.png"])
     builder = records.prepare(lol, tmp_path / "raw", tmp_path / "data")
     for name, published in (("train", "our485"), ("test", "eval15")):
         folder = PairedFolder(tmp_path / "raw", published)
-        kept, streamed = (records.TfdsSource(builder, name, memory_bytes=limit) for limit in (2 << 30, 0))
+        kept, streamed = (sources.TfdsSource(builder, name, memory_bytes=limit) for limit in (2 << 30, 0))
         assert_same(kept, folder)
         assert_same(streamed, folder)
         assert kept.high_hashes == folder.high_hashes
@@ -69,10 +76,10 @@ def test_lol_reads_back_equal_to_the_folders(records, lol, tmp_path):
     assert lol.pairs(tmp_path / "raw").keys() == {"train", "test"}
 
 
-def test_loader_gives_the_same_batches_as_from_the_folder(records, lol, tmp_path):
+def test_loader_gives_the_same_batches_as_from_the_folder(records, sources, lol, tmp_path):
     fill(tmp_path / "raw" / "train", [f"{i}.png" for i in range(7)])
     builder = records.prepare(lol, tmp_path / "raw", tmp_path / "data")
-    streamed = records.TfdsSource(builder, memory_bytes=0)
+    streamed = sources.TfdsSource(builder, memory_bytes=0)
     folder = PairedFolder(tmp_path / "raw")
     loaders = [make_loader(source, batch=3, crop=12, seed=1, threads=2) for source in (folder, streamed)]
     for _ in range(4):
@@ -84,7 +91,7 @@ def test_loader_gives_the_same_batches_as_from_the_folder(records, lol, tmp_path
     assert len(holdout(streamed, count=2)[1]) == 2
 
 
-def test_turned_gray_and_odd_files_are_stored_upright(records, lol, tmp_path):
+def test_turned_gray_and_odd_files_are_stored_upright(records, sources, lol, tmp_path):
     raw = tmp_path / "raw" / "train"
     fill(raw, ["0.png", "1.png", "2.jpg", "3.bmp"])
     for side in ("low", "high"):
@@ -94,25 +101,25 @@ def test_turned_gray_and_odd_files_are_stored_upright(records, lol, tmp_path):
             picture.save(raw / side / "2.jpg", exif=turned)
         Image.open(raw / side / "1.png").convert("L").save(raw / side / "1.png")
     builder = records.prepare(lol, tmp_path / "raw", tmp_path / "data")
-    source = records.TfdsSource(builder)
+    source = sources.TfdsSource(builder)
     assert source.sizes == [(16, 20), (16, 20), (20, 16), (16, 20)]
     assert_same(source, PairedFolder(tmp_path / "raw"))
     # What is already plain is stored byte for byte.
     assert records.stored_bytes(raw / "low" / "0.png") == (raw / "low" / "0.png").read_bytes()
 
 
-def test_prepared_data_are_reused(records, lol, tmp_path):
+def test_prepared_data_are_reused(records, sources, lol, tmp_path):
     fill(tmp_path / "raw" / "train", ["0.png"])
     records.prepare(lol, tmp_path / "raw", tmp_path / "data")
     builder = records.prepare(lol, tmp_path / "gone", tmp_path / "data")
-    assert len(records.TfdsSource(builder)) == 1
+    assert len(sources.TfdsSource(builder)) == 1
     with pytest.raises(InputError, match="no split test; it has train"):
-        records.TfdsSource(builder, "test")
+        sources.TfdsSource(builder, "test")
     with pytest.raises(InputError, match=r"1 pictures are smaller than the crop of 17, the first is 0\.png, 20x16"):
-        records.TfdsSource(builder, at_least=17)
+        sources.TfdsSource(builder, at_least=17)
 
 
-def test_faults_stop_the_build_before_it_writes(records, lol, tmp_path):
+def test_faults_stop_the_build_before_it_writes(records, sources, lol, tmp_path):
     fill(tmp_path / "raw" / "train", ["0.png", "1.png"])
     (tmp_path / "raw" / "train" / "low" / "1.png").write_bytes(b"broken")
     with pytest.raises(InputError, match=r"low/1\.png: cannot be decoded"):
@@ -122,10 +129,10 @@ def test_faults_stop_the_build_before_it_writes(records, lol, tmp_path):
         records.prepare(lol, tmp_path / "absent", tmp_path / "data")
 
 
-def test_fivek_is_split_by_id(records, fivek, tmp_path):
+def test_fivek_is_split_by_id(records, sources, fivek, tmp_path):
     fill(tmp_path / "raw", ["a0500-x.jpg", "a0501-kme_1.jpg", "a0001-y.jpg", "a5000-z.jpg"])
     builder = records.prepare(fivek, tmp_path / "raw", tmp_path / "data")
-    train, test = (records.TfdsSource(builder, name) for name in ("train", "test"))
+    train, test = (sources.TfdsSource(builder, name) for name in ("train", "test"))
     assert [train[i]["name"] for i in range(2)] == ["a0501-kme_1.jpg", "a5000-z.jpg"]
     assert [test[i]["name"] for i in range(2)] == ["a0001-y.jpg", "a0500-x.jpg"]
     folder = PairedFolder(tmp_path / "raw", None)
@@ -148,6 +155,21 @@ def test_fivek_names_are_checked(fivek, tmp_path):
         InputError, match=r"a0001-z\.jpg and .*a0001-y\.jpg have the same id; b\.jpg: no FiveK file name"
     ):
         fivek.pairs(tmp_path)
+
+
+def test_prepared_once_opened_by_folder(records, sources, tmp_path, capfd):
+    from smnet_jax.data.tfds_prepare import main
+
+    fill(tmp_path / "raw" / "our485", ["0.png", "1.png"])
+    assert main(["lol", str(tmp_path / "raw"), str(tmp_path / "data")]) == 0
+    assert f"{tmp_path / 'data' / 'lol' / '1.0.0'}: train 2 pairs" in capfd.readouterr().out
+    for folder in (tmp_path / "data" / "lol", tmp_path / "data" / "lol" / "1.0.0"):
+        assert_same(sources.open_tfds(folder, "train"), PairedFolder(tmp_path / "raw", "our485"))
+        assert sources.open_tfds(folder, "test") is None
+    with pytest.raises(InputError, match=r"no prepared data set; run python -m smnet_jax\.data\.tfds_prepare"):
+        sources.open_tfds(tmp_path / "data", "train")
+    assert main(["fivek", str(tmp_path / "absent"), str(tmp_path / "data")]) == 2
+    assert "no low and high here" in capfd.readouterr().err
 
 
 def test_split_of():
