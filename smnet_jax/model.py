@@ -1,4 +1,4 @@
-"""SMNet in Flax: S. Lin et al., "SMNet: Synchronous Multi-Scale Low Light Enhancement Network with Local and Global
+"""SMNet in Flax: Lin et al., "SMNet: Synchronous Multi-Scale Low Light Enhancement Network with Local and Global
 Concern", IEEE Transactions on Multimedia.
 
 Blocks carry the paper's names. Shapes are NHWC; c is the width. The two released variants, `lol` and `fivek`, are one
