@@ -32,7 +32,7 @@ from smnet_jax.pickles import STORAGES, Array, Refused, Storage, Tensor, quoted
 STREAM_MAGIC = 0x1950A86A20F9469CFC6C.to_bytes(10, "little")  # the number in the stream format's first pickle
 NESTS = ("state_dict", "model", "params")  # where training scripts put the state dict
 MAX_HEADER = 4 << 20  # bytes of a safetensors header: tens of thousands of tensors
-MAX_MEMBERS = 100_000  # of a zip
+MAX_MEMBERS = 20_000  # of a zip
 MAX_GROWTH = 4  # arrays to file: float16 doubles and tied weights repeat; ten thousand views of one storage attack
 ALIGNMENT = 64  # of each storage in a zip, as torch writes it
 
