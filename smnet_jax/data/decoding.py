@@ -20,8 +20,6 @@ def decode(path: str | os.PathLike[str], content: bytes | None = None) -> np.nda
     Raises InputError for a file that is missing, damaged, truncated or no picture.
     """
     try:
-        with Image.open(path if content is None else io.BytesIO(content)) as check:
-            check.verify()  # the checksums of PNG, which load() does not look at
         with Image.open(path if content is None else io.BytesIO(content)) as picture:
             upright = ImageOps.exif_transpose(picture)
             if upright.mode.startswith("I"):

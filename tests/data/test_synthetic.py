@@ -36,6 +36,14 @@ def test_a_pair_follows_from_seed_and_index(photos):
     assert example["low"].mean() < 0.8 * example["high"].mean()
 
 
+def test_equal_photographs_get_different_darkness(photos):
+    with Image.open(photos / "0.png") as picture:
+        picture.save(photos / "1.png")
+    source = SyntheticFolder(photos)
+    assert source.high_hashes[0] == source.high_hashes[1]
+    assert (source[0]["low"] != source[1]["low"]).mean() > 0.5
+
+
 def test_streamed_equals_kept(photos):
     kept, streamed = SyntheticFolder(photos), SyntheticFolder(photos, memory_bytes=0)
     np.testing.assert_array_equal(kept[2]["low"], streamed[2]["low"])
