@@ -10,8 +10,9 @@ sharded over the batch and, but for `loe`, differentiated. docs/metrics.md gives
 from smnet_jax.metrics.color import luma
 from smnet_jax.metrics.feature_similarity import fsim, fsimc
 from smnet_jax.metrics.information_weighted import iw_ssim
+from smnet_jax.metrics.lightness_order import loe
 from smnet_jax.metrics.peak_signal_to_noise import psnr
 from smnet_jax.metrics.structural_similarity import ssim
 from smnet_jax.metrics.visual_information import vif
 
-__all__ = ["fsim", "fsimc", "iw_ssim", "luma", "psnr", "ssim", "vif"]
+__all__ = ["fsim", "fsimc", "iw_ssim", "loe", "luma", "psnr", "ssim", "vif"]

@@ -157,8 +157,10 @@ def _block_energy(y: jax.Array, parent: jax.Array | None) -> tuple[jax.Array, ja
     spectrum = positive * jnp.sum(spectrum, -1, keepdims=True) / jnp.where(total > 0, total, 1)
     significant = spectrum > EPS * spectrum[:, -1:]
     inverse_root = jnp.where(significant, 1 / jnp.sqrt(jnp.where(significant, spectrum, 1)), 0)
-    whitened = jnp.einsum("nki,nkp->nip", basis * inverse_root[:, None, :], blocks, precision="highest")
-    energy = jnp.sum(whitened**2, 1) / k
+    whitening = basis * inverse_root[:, None, :]  # (N, K, K), column i belongs to eigenvalue i
+    # Sums written out: XLA fuses them into one pass; a product and a reduction over K take a CPU far longer.
+    rows = [sum(whitening[:, j, i, None] * blocks[:, j] for j in range(k)) for i in range(k)]
+    energy = sum(row**2 for row in rows) / k
     return energy.reshape(n, height, width), spectrum
 
 
