@@ -63,7 +63,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A torch tensor: a strided window on a storage, proven to lie inside it. Units are elements."""
+    """A torch tensor: a strided window on a storage, inside it, but maybe larger by stride 0. Units are elements."""
 
     storage: Storage
     offset: int
@@ -262,13 +262,12 @@ def _storage(identity: Any) -> Storage:
 
 
 def tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
-    """The window must lie inside the storage, and hold no element more than it: stride 0 could claim terabytes."""
+    """The window must lie inside the storage. By stride 0 it may still claim terabytes: who unfolds it must count."""
     if not isinstance(storage, Storage):
         raise Refused("it holds a tensor without a storage")
     (offset,), shape, strides = _shape((offset,)), _shape(shape), _shape(strides)
-    size = prod(shape)
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
-    if size and (last >= storage.count or size > storage.count):
+    if prod(shape) and last >= storage.count:
         raise Refused(f"it holds a tensor of shape {shape} that reaches beyond its storage of {storage.count} elements")
     return Tensor(storage, offset, shape, strides)
 

@@ -52,6 +52,22 @@ def test_published_sizes(variant, used, published, tensors):
     assert paths == initialised(variant, 64)
 
 
+def test_axes(rng):
+    """HWIO for all convolutions, (in, out) for dense layers; torch has a transposed convolution as (in, out, h, w)."""
+    tensor = rng.normal(size=(4, 5, 3, 2)).astype(np.float32)
+
+    def ours(axes):
+        return convert.Entry("name", tensor.shape, axes, "path").ours(tensor)
+
+    assert ours(convert.CONV)[2, 1, 4, 3] == tensor[3, 4, 2, 1]
+    assert ours(convert.UP)[2, 1, 3, 4] == tensor[3, 4, 2, 1]
+    dense = convert.Entry("name", (4, 5), convert.DENSE, "path")
+    assert dense.ours(tensor[..., 0, 0])[4, 3] == tensor[3, 4, 0, 0]
+    axes = {entry.path: entry.axes for entry in convert.layout("fivek", 8)}
+    assert axes["block/up_half/up/kernel"] == axes["block/up_quarter/up/kernel"] == convert.UP
+    assert sum(moved == convert.UP for moved in axes.values()) == 2
+
+
 def test_round_trip_is_exact(golden_case, tmp_path):
     published = torch.load(golden_case.checkpoint, weights_only=True)
     result = convert.convert(torch_files.read_state_dict(golden_case.checkpoint))

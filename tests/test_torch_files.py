@@ -9,7 +9,7 @@ import pytest
 import safetensors.numpy
 import torch
 
-from smnet_jax import torch_files
+from smnet_jax import pickles, torch_files
 from smnet_jax.errors import InputError
 from tests import hostile
 
@@ -24,6 +24,7 @@ def state() -> OrderedDict[str, torch.Tensor]:
         scalar=torch.tensor(0.25),
         empty=torch.zeros(0, 3),
         parameter=torch.nn.Parameter(torch.arange(5.0)),
+        expanded=torch.tensor([1.0, 2.0]).expand(3, 2),
         channels_last=torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last),
         steps=torch.tensor(2**40),
     )
@@ -174,6 +175,19 @@ def test_odd_files_are_refused(data, message, tmp_path):
     path = tmp_path / "checkpoint.pth"
     path.write_bytes(data)
     with pytest.raises(InputError, match=message):
+        torch_files.read(path)
+
+
+def test_limits(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.pth"
+    path.write_bytes(hostile.zipped(PICKLE, ONE))
+    monkeypatch.setattr(torch_files, "MAX_MEMBERS", 1)
+    with pytest.raises(InputError, match="more than 1 members"):
+        torch_files.read(path)
+    monkeypatch.setattr(torch_files, "MAX_MEMBERS", 2)
+    assert torch_files.read_state_dict(path) == {"a": np.float32([1])}
+    monkeypatch.setattr(pickles, "MAX_OPERATIONS", 10)
+    with pytest.raises(InputError, match="more than 10 operations"):
         torch_files.read(path)
 
 
