@@ -1,0 +1,123 @@
+"""From enhanced pictures and targets to one number per column: how pictures are prepared, and which metric then."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from smnet_jax import metrics
+from smnet_jax.evaluation.columns import Column
+
+Operands = tuple[jax.Array, ...]
+
+
+def truncated(output: jax.Array) -> jax.Array:
+    """Any float RGB -> uint8 as the published code does: clip to [0, 1], times 255, drop the fraction.
+
+    0.5/255 darker on average than rounding. uint8 passes through: pictures read from files are quantised already.
+    """
+    if output.dtype == jnp.uint8:
+        return output
+    return jnp.floor(jnp.clip(output, 0, 1) * 255).astype(jnp.uint8)
+
+
+def rounded(output: jax.Array) -> jax.Array:
+    """Any float RGB -> the nearest uint8 after clipping to [0, 1] (ties to even)."""
+    if output.dtype == jnp.uint8:
+        return output
+    return jnp.round(jnp.clip(output, 0, 1) * 255).astype(jnp.uint8)
+
+
+def unit(picture: jax.Array) -> jax.Array:
+    """uint8 or float RGB -> float32 clipped to [0, 1]."""
+    if picture.dtype == jnp.uint8:
+        return picture.astype(jnp.float32) / 255
+    return jnp.clip(picture, 0, 1)
+
+
+def match_brightness(output: jax.Array, target: jax.Array, mean: Callable[[jax.Array], jax.Array]) -> jax.Array:
+    """`output` scaled to the brightness of `target` ("GT-mean"), clipped to [0, 1]; both (N,H,W,3), uint8 or float.
+
+    `mean` gives each picture's brightness, (N,H,W,3) float -> (N,): `mean_luma` or `mean_rgb`. A black output, which
+    no factor can brighten, stays black.
+    """
+    output, target = unit(output), unit(target)
+    theirs, ours = mean(target), mean(output)
+    factor = jnp.where(ours > 0, theirs / jnp.where(ours > 0, ours, 1), 1)
+    return jnp.clip(output * factor[:, None, None, None], 0, 1)
+
+
+def mean_luma(picture: jax.Array) -> jax.Array:
+    """Mean luma per picture, float (N,H,W,3) -> (N,): the brightness that LLFlow's test script matches."""
+    return jnp.mean(metrics.luma(picture), axis=(1, 2, 3))
+
+
+def mean_rgb(picture: jax.Array) -> jax.Array:
+    """Mean of all values per picture, float (N,H,W,3) -> (N,)."""
+    return jnp.mean(picture, axis=(1, 2, 3))
+
+
+def prepare(column: Column, low: jax.Array | None, output: jax.Array, target: jax.Array | None) -> Operands:
+    """The uint8 or float pictures that the column's metric compares, (enhanced, other) or (enhanced,).
+
+    `low` (the dark input) and `target` are uint8 RGB (N,H,W,3), or None where `column.needs` does not name them;
+    `output` is the network's unclipped float output or a finished uint8 picture.
+    """
+    if not column.needs:
+        return (truncated(output),)
+    if "low" in column.needs:
+        assert low is not None
+        return truncated(output), low
+    assert target is not None
+    match column.protocol:
+        case "published":
+            return truncated(output), target
+        case "rounded":
+            return rounded(output), target
+        case "float":
+            return unit(output), unit(target)
+        case "gray":
+            return metrics.luma(truncated(output)), metrics.luma(target)
+        case "gtmean-luma":
+            return truncated(match_brightness(output, target, mean_luma)), target
+        case "gtmean-rgb":
+            return truncated(match_brightness(output, target, mean_rgb)), target
+    raise ValueError(f"protocol {column.protocol!r} is not one of columns.PROTOCOLS")
+
+
+def preparation(column: Column) -> str:
+    """A name for what `prepare` makes: columns with the same one compare the same pictures."""
+    return " ".join([column.protocol, *sorted(column.needs)])
+
+
+def constants(column: Column) -> dict[str, Any]:
+    """The arrays that the column's metric reads beside the pictures, as keyword arguments of `measure`.
+
+    Raises InputError where they are not installed.
+    """
+    return {"weights": metrics.load_lpips(**dict(column.options))} if column.function == "lpips" else {}
+
+
+def measure(column: Column, pictures: Operands, **arrays: Any) -> jax.Array:
+    """The column's metric of pictures that `prepare` made, one number per picture, (N,) float32.
+
+    `arrays` are the column's `constants`: under jit they should be arguments, not 59 MB inside the program.
+    """
+    if not column.needs:
+        return STATISTICS[column.function](*pictures)
+    if "low" in column.needs:
+        pictures = pictures[::-1]  # loe(low, enhanced)
+    return getattr(metrics, column.function)(*pictures, **dict(column.options), **arrays)
+
+
+def _share(value: int) -> Callable[[jax.Array], jax.Array]:
+    return lambda picture: jnp.mean(jnp.any(picture == value, axis=-1), axis=(1, 2))
+
+
+STATISTICS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "luma_mean": lambda picture: mean_luma(unit(picture)),
+    "luma_std": lambda picture: jnp.std(metrics.luma(unit(picture)), axis=(1, 2, 3)),
+    "black_share": _share(0),
+    "white_share": _share(255),
+}

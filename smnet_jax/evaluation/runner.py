@@ -1,0 +1,277 @@
+"""Network and metrics over all pictures: batched by size, sharded over the devices, pictures decoded meanwhile."""
+
+import collections
+import contextlib
+import dataclasses
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from smnet_jax.errors import InputError
+from smnet_jax.evaluation.columns import Column
+from smnet_jax.evaluation.folders import Item
+from smnet_jax.evaluation.protocol import Operands, constants, measure, preparation, prepare, truncated
+from smnet_jax.evaluation.results import Evaluation, Picture, Throughput
+from smnet_jax.padding import MULTIPLE, pad
+
+Apply = Callable[[Any, jax.Array], Any]  # (variables, low) -> output, (N,H,W,3), H and W multiples of 4
+Receive = Callable[[int, Item, Mapping[str, np.ndarray]], object]
+LOOKAHEAD = 2  # batches that are decoded while one is computed
+PIXELS_PER_DEVICE = 1_000_000  # default batch on an accelerator: four pictures of 600x400
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """What enhances: `apply(variables, low)`; `about` (source, sha256, ...) goes into the results."""
+
+    apply: Apply
+    variables: Any
+    about: Mapping[str, Any]
+
+
+def evaluate(
+    items: Sequence[Item],
+    columns: Sequence[Column],
+    network: Network | None = None,
+    *,
+    required: frozenset[str] = frozenset(),
+    batch: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
+    advance: Callable[[], object] = lambda: None,
+    receive: Receive | None = None,
+) -> Evaluation:
+    """Score every item (from `folders.check`): `network`'s output for its `low`, or where None its finished `image`.
+
+    `columns` that these pictures are too small for, or whose weights are not installed, become unavailable with the
+    reason, unless they are in `required`: then InputError. `batch` pictures per step, over all devices together; by
+    default one per device on CPU, and as many as make a million pixels per device elsewhere. `receive(index, item,
+    pictures)` gets every item's uint8 pictures "low", "output" and "high" (where there are any), `advance()` is
+    called after each item.
+
+    Raises InputError where a picture is too small for the network, where no column is left, and where the network's
+    output is not finite.
+    """
+    started = time.perf_counter()
+    tiny = [item.name for item in items if network and min(item.height, item.width) < MULTIPLE]
+    if tiny:
+        raise InputError(f"{', '.join(tiny)}: smaller than {MULTIPLE}x{MULTIPLE}, which the network cannot take")
+    unavailable = find_unavailable(items, columns, required)
+    usable = [column for column in columns if column.name not in unavailable]
+    if not usable:
+        raise InputError(f"metrics: nothing can be computed; {'; '.join(unavailable.values())}")
+    devices = jax.devices()[: len(items)]
+    mesh = jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
+    variables = jax.device_put(network.variables, NamedSharding(mesh, P())) if network else None
+    values: dict[int, dict[str, float]] = {}
+    spent = dict.fromkeys(("model", "metrics", "compiling"), 0.0)
+
+    for size, members in by_size(items).items():
+        per_step = batch_size(batch, size, len(devices))
+        with _clock(spent, "compiling"):
+            enhance = _compile_network(network, variables, mesh, per_step, size) if network else None
+            kinds = [kind for kind in ("low", "high") if getattr(items[members[0]], kind) is not None]
+            score = _compile_metrics(usable, mesh, per_step, size, kinds, quantised=network is None)
+        for indices, loaded in _batches(items, members, per_step):
+            pictures = {k: jax.device_put(loaded[k], NamedSharding(mesh, P("data"))) for k in loaded}
+            if enhance is not None:
+                # Divided here, not on the device: XLA multiplies by 1/255 instead, which is not the same last bit.
+                low = jax.device_put(pad(loaded["low"] / np.float32(255)), NamedSharding(mesh, P("data")))
+                with _clock(spent, "model"):
+                    output, finite = jax.block_until_ready(enhance(variables, low))
+                broken = [items[i].name for i, good in zip(indices, np.asarray(finite), strict=False) if not good]
+                if broken:
+                    raise InputError(
+                        f"{settings['weights'] if settings else 'weights'}: the output for {', '.join(broken)} has "
+                        "values that are not finite; the weights are damaged or from a diverged training"
+                    )
+            else:
+                output = pictures["image"]
+            with _clock(spent, "metrics"):
+                scores = jax.block_until_ready(score(output, {k: pictures[k] for k in kinds}))
+            host = {name: np.asarray(score_) for name, score_ in scores.items()}
+            finished = np.asarray(truncated(output)) if receive else None
+            for row, index in enumerate(indices):
+                values[index] = {name: float(scores_[row]) for name, scores_ in host.items()}
+                if receive and finished is not None:
+                    receive(index, items[index], {**{k: loaded[k][row] for k in kinds}, "output": finished[row]})
+                advance()
+
+    return Evaluation(
+        columns=tuple(columns),
+        unavailable=unavailable,
+        pictures=tuple(
+            Picture(item.name, item.height, item.width, _files(item), values[index]) for index, item in enumerate(items)
+        ),
+        throughput=Throughput(len(items), wall=time.perf_counter() - started, **spent),
+        settings=dict(settings or {}),
+        weights=dict(network.about) if network else None,
+        notes=tuple(notes),
+    )
+
+
+def find_unavailable(
+    items: Sequence[Item], columns: Sequence[Column], required: frozenset[str] = frozenset()
+) -> dict[str, str]:
+    """Column name -> why it cannot be computed for these items, found by tracing, without computing anything.
+
+    A column is all or nothing: a mean over the pictures that happen to be large enough would compare with no other
+    mean. Raises InputError where the column is in `required`.
+    """
+    smallest = {min(items, key=lambda item: item.height), min(items, key=lambda item: item.width)}
+    unavailable: dict[str, str] = {}
+    for column in columns:
+        for item in smallest:
+            picture = jax.ShapeDtypeStruct((1, item.height, item.width, 3), jnp.uint8)
+            where = ""
+            try:
+                arrays = constants(column)
+                where = f"{item.name} ({item.width}x{item.height}): "
+                jax.eval_shape(lambda *p, c=column, a=arrays: measure(c, prepare(c, *p), **a), *[picture] * 3)
+            except InputError as error:
+                unavailable[column.name] = f"{where}{error}"
+                if column.name in required:
+                    raise InputError(f"--metrics {column.name}: {unavailable[column.name]}") from error
+    return unavailable
+
+
+def fingerprint(variables: Any) -> str:
+    """sha256 over every parameter's path, shape and float32 values: the same whatever file they came from."""
+    digest = hashlib.sha256()
+    leaves = {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf
+        for path, leaf in jax.tree.leaves_with_path(variables)
+    }
+    for path, leaf in sorted(leaves.items()):
+        digest.update(f"{path} {np.shape(leaf)} ".encode())
+        digest.update(np.asarray(leaf, "<f4").tobytes())
+    return digest.hexdigest()
+
+
+def by_size(items: Sequence[Item]) -> dict[tuple[int, int], list[int]]:
+    """(height, width) -> indices of the items of that size: what one compiled program can take."""
+    groups: dict[tuple[int, int], list[int]] = collections.defaultdict(list)
+    for index, item in enumerate(items):
+        groups[item.height, item.width].append(index)
+    return dict(groups)
+
+
+def batch_size(asked: int | None, size: tuple[int, int], devices: int) -> int:
+    """Pictures per step, a multiple of `devices`."""
+    if asked is None:
+        on_cpu = jax.default_backend() == "cpu"
+        per_device = 1 if on_cpu else max(1, min(16, PIXELS_PER_DEVICE // (size[0] * size[1])))
+    else:
+        per_device = -(-asked // devices)
+    return per_device * devices
+
+
+def _batches(
+    items: Sequence[Item], members: Sequence[int], per_step: int
+) -> Iterator[tuple[list[int], dict[str, np.ndarray]]]:
+    """(indices, stacked uint8 pictures); the last batch is filled up with repetitions beyond its indices."""
+    chunks = [list(members[i : i + per_step]) for i in range(0, len(members), per_step)]
+    with ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="decode") as pool:
+        waiting: collections.deque[tuple[list[int], list[Future]]] = collections.deque()
+        try:
+            for position in range(len(chunks) + LOOKAHEAD):
+                if position < len(chunks):
+                    chunk = chunks[position]
+                    waiting.append((chunk, [pool.submit(items[index].decode) for index in chunk]))
+                if position >= LOOKAHEAD:
+                    chunk, futures = waiting.popleft()
+                    decoded = [future.result() for future in futures]
+                    decoded += decoded[-1:] * (per_step - len(chunk))
+                    yield chunk, {kind: np.stack([each[kind] for each in decoded]) for kind in decoded[0]}
+        finally:  # an error or a closed generator must not wait for pictures that nobody will use
+            for _, futures in waiting:
+                for future in futures:
+                    future.cancel()
+
+
+def _compile_network(network: Network, variables: Any, mesh: Mesh, per_step: int, size: tuple[int, int]) -> Any:
+    """Executable (variables, low float32) -> (output, whether each picture is finite), each device its own pictures."""
+
+    def enhance(variables: Any, low: jax.Array) -> tuple[jax.Array, jax.Array]:
+        output = network.apply(variables, low)[:, : size[0], : size[1]]
+        return output, jnp.all(jnp.isfinite(output), axis=(1, 2, 3))
+
+    padded = (size[0] + -size[0] % MULTIPLE, size[1] + -size[1] % MULTIPLE)
+    return _compile(enhance, mesh, (P(), P("data")), variables, _picture(mesh, per_step, padded, jnp.float32))
+
+
+def _compile_metrics(
+    columns: Sequence[Column],
+    mesh: Mesh,
+    per_step: int,
+    size: tuple[int, int],
+    kinds: Sequence[str],
+    *,
+    quantised: bool,
+) -> Callable[[jax.Array, dict[str, jax.Array]], dict[str, jax.Array]]:
+    """(output, {"low": ..., "high": ...}) -> {column: (N,)}; all metrics of a picture on its own device.
+
+    One program prepares the pictures of every protocol, and then there is one for each metric: columns that differ in
+    protocol alone share it, which halves the time for compiling.
+    """
+
+    def prepare_all(output: jax.Array, pictures: dict[str, jax.Array]) -> dict[str, Operands]:
+        one_each = {preparation(c): c for c in columns}
+        return {key: prepare(c, pictures.get("low"), output, pictures.get("high")) for key, c in one_each.items()}
+
+    output = _picture(mesh, per_step, size, jnp.uint8 if quantised else jnp.float32)
+    pictures = {kind: _picture(mesh, per_step, size, jnp.uint8) for kind in kinds}
+    preparing = _compile(prepare_all, mesh, (P("data"), P("data")), output, pictures)
+    shapes = jax.eval_shape(prepare_all, output, pictures)
+    programs: dict[Any, tuple[Any, Any]] = {}
+    program_of = {}
+    for column in columns:
+        operands = jax.tree.map(lambda o: o.update(sharding=output.sharding), shapes[preparation(column)])
+        kind = (column.function, column.options, tuple((o.shape, str(o.dtype)) for o in operands))
+        if kind not in programs:
+            arrays = jax.device_put(constants(column), NamedSharding(mesh, P()))
+
+            def metric(operands: Operands, arrays: dict[str, Any], column: Column = column) -> jax.Array:
+                return measure(column, operands, **arrays)
+
+            programs[kind] = _compile(metric, mesh, (P("data"), P()), operands, arrays), arrays
+        program_of[column] = programs[kind]
+
+    def score(output: jax.Array, pictures: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        prepared = preparing(output, pictures)
+        return {
+            column.name: program(prepared[preparation(column)], arrays)
+            for column, (program, arrays) in program_of.items()
+        }
+
+    return score
+
+
+def _compile(function: Callable[..., Any], mesh: Mesh, specs: tuple[P, ...], *arguments: Any) -> Any:
+    # shard_map, not plain jit: pictures are independent, and this way no compiler can think otherwise.
+    mapped = jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=P("data"), check_vma=False)
+    return jax.jit(mapped).lower(*arguments).compile()
+
+
+def _picture(mesh: Mesh, per_step: int, size: tuple[int, int], dtype: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((per_step, *size, 3), dtype, sharding=NamedSharding(mesh, P("data")))
+
+
+def _files(item: Item) -> dict[str, str]:
+    return {kind: str(path) for kind in ("low", "image", "high") if (path := getattr(item, kind)) is not None}
+
+
+@contextlib.contextmanager
+def _clock(spent: dict[str, float], what: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    spent[what] += time.perf_counter() - started
