@@ -50,16 +50,18 @@ class Profile:
     def from_srgb(self, rgb: np.ndarray) -> np.ndarray:
         """(..., 3) sRGB to this profile, float32, clipped to its gamut: the inverse of `to_srgb`."""
         linear = to_linear(rgb.astype(np.float64)) @ np.linalg.inv(self.matrix).T
-        return np.stack([np.interp(linear[..., c], self.curves[c], _NODES) for c in range(3)], axis=-1).astype(
-            np.float32
-        )
+        result = np.empty(rgb.shape, np.float32)
+        for c in range(3):
+            rising, first = np.unique(self.curves[c], return_index=True)  # tables are flat near black: take its start
+            result[..., c] = np.interp(linear[..., c], rising, _NODES[first])
+        return result
 
     @functools.cached_property
     def is_srgb(self) -> bool:
-        """Whether converting would change no 8-bit value by more than half a step: then it is better left out."""
+        """Whether converting would change no 8-bit value by more than a step or so: then it is better left out."""
         axis = np.linspace(0, 1, 17)
         probe = np.stack(np.meshgrid(axis, axis, axis), axis=-1)
-        return bool(np.abs(self.to_srgb(probe) - probe).max() < 0.5 / 255)
+        return bool(np.abs(self.to_srgb(probe) - probe).max() < 1.5 / 255)
 
 
 def colour_space(icc: bytes) -> str:

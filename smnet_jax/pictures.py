@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import io
 import os
+import struct
 import threading
 from pathlib import Path
 from typing import IO, Any
@@ -153,6 +154,9 @@ def _is_gray(mode: str) -> bool:
 
 def _values(image: Image.Image, file: IO[bytes] | None, path: object, notes: list[str]) -> tuple[np.ndarray, int]:
     """(H, W, 1 gray | 2 gray and alpha | 3 RGB | 4 RGB and alpha) uint8 or uint16, and the value that means 1."""
+    layout = getattr(image, "tag_v2", {})  # TIFF's
+    if layout.get(284) == 2 and max(layout.get(258, (8,))) > 8:  # Pillow 13 takes these planes' bytes for 8-bit values
+        raise InputError(f"{path}: TIFF with separate planes of 16 bits; save it with interleaved channels")
     if image.mode.startswith("I;16"):
         return _deep_gray(image)
     if file is not None and sixteen_bits.is_crushed(image):
@@ -263,9 +267,9 @@ def _turned(values: np.ndarray, orientation: int) -> np.ndarray:
 def write(picture: Picture, path: str | os.PathLike[str], *, quality: int = 95) -> tuple[str, ...]:
     """Write in the format of the suffix, atomically; returns what the format made us leave out, a sentence each.
 
-    rgb is clipped to [0, 1] and rounded. JPEG is written with 4:4:4 chroma and `quality`, as is lossy WebP; TIFF is
-    deflated. 16-bit pictures stay so as PNG, and as TIFF if gray without alpha. Raises InputError for another suffix
-    and where the folder cannot be written, OSError where the disk gives up.
+    rgb is clipped to [0, 1] and rounded. JPEG has 4:4:4 chroma and `quality`, lossy WebP the same quality; TIFF is
+    deflated if it has no EXIF. 16-bit pictures stay so as PNG, and as TIFF if gray without alpha. Raises InputError
+    for another suffix and where the folder cannot be written, OSError where the disk gives up.
     """
     path = Path(path)
     kind = FORMATS.get(path.suffix.lower())
@@ -275,19 +279,30 @@ def write(picture: Picture, path: str | os.PathLike[str], *, quality: int = 95) 
     picture = _fitted(picture, kind, notes)
     values = to_values(picture)
     with replacing(path) as temporary:
-        if values.dtype == np.uint16 and kind == "PNG":
-            sixteen_bits.write_png(temporary, values, exif=picture.exif, icc=picture.icc)
-        else:
-            known: dict[str, dict[str, Any]] = {
-                "JPEG": {"quality": quality, "subsampling": 0, "optimize": True},
-                "WEBP": {"quality": quality, "method": 4},
-                "TIFF": {"compression": "tiff_adobe_deflate"},
-            }
-            options = known.get(kind, {})
-            if kind != "BMP":
-                options |= {key: v for key, v in (("exif", picture.exif), ("icc_profile", picture.icc)) if v}
-            _image(values).save(temporary, format=kind, **options)
+        try:
+            _save(values, temporary, kind, picture.exif, picture.icc, quality)
+        except (ValueError, TypeError, KeyError, RuntimeError, OverflowError, struct.error):
+            if picture.exif is None:
+                raise
+            notes.append(f"its EXIF block cannot be written as {kind} and was dropped")
+            _save(values, temporary, kind, None, picture.icc, quality)
     return tuple(notes)
+
+
+def _save(values: np.ndarray, path: Path, kind: str, exif: bytes | None, icc: bytes | None, quality: int) -> None:
+    if values.dtype == np.uint16 and kind == "PNG":
+        sixteen_bits.write_png(path, values, exif=exif, icc=icc)
+        return
+    options: dict[str, Any] = {}
+    if kind == "JPEG":
+        options = {"quality": quality, "subsampling": 0, "optimize": True}
+    elif kind == "WEBP":
+        options = {"quality": quality, "method": 4}
+    elif kind == "TIFF" and exif is None:  # libtiff, which compresses, cannot write EXIF's nested directories
+        options = {"compression": "tiff_adobe_deflate"}
+    if kind != "BMP":
+        options |= {key: value for key, value in (("exif", exif), ("icc_profile", icc)) if value}
+    _image(values).save(path, format=kind, **options)
 
 
 def to_values(picture: Picture) -> np.ndarray:

@@ -18,7 +18,7 @@ REPO = Path(__file__).parents[1]
 # name: (longer side, exposure, shot noise, read noise, format of the dark picture)
 SAMPLES = {
     "astronaut": (360, 0.030, 8e-5, 2e-4, "jpg"),
-    "chelsea": (300, 0.030, 8e-5, 2e-4, "png"),
+    "chelsea": (260, 0.030, 8e-5, 2e-4, "png"),
     "coffee": (480, 0.022, 8e-5, 2e-4, "jpg"),
     "rocket": (450, 0.080, 1e-4, 2e-4, "jpg"),
 }

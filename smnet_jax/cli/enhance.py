@@ -195,7 +195,7 @@ def _progress(total: int) -> Iterator[Any]:
         task = progress.add_task("", total=total)
         yield (
             lambda: progress.advance(task),
-            lambda text: console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True),
+            lambda text: console.print(_printable(text), markup=False, highlight=False, emoji=False, soft_wrap=True),
         )
 
 
@@ -209,5 +209,10 @@ def _finish(args: argparse.Namespace, records: list[dict[str, Any]], seconds: fl
     if failed:
         shown = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
         sentence += f"; {len(failed)} failed: {shown}"
-    print(sentence.encode("utf-8", "backslashreplace").decode())
+    print(_printable(sentence))
     return 1 if failed else 0
+
+
+def _printable(text: str) -> str:
+    """File names need not be UTF-8; what is not is shown as \\xff."""
+    return text.encode("utf-8", "backslashreplace").decode()
