@@ -53,7 +53,8 @@ def test_nothing_runs_in_the_other_pickles_of_a_stream(where, tmp_path, capsys):
     """The magic number, version, system and key list are pickles too."""
     sentinel, path = tmp_path / "sentinel", tmp_path / "checkpoint.pth"
     evil = pickle.dumps(hostile.runners(sentinel)["os.system"], 2)
-    parts = [pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, {}, {})] + [pickle.dumps([], 2)]
+    values: list = [0x1950A86A20F9469CFC6C, 1001, {}, {}, []]
+    parts = [pickle.dumps(value, 2) for value in values]
     parts[where + 1] = evil
     path.write_bytes(b"".join(parts))
     refuse(path, capsys)

@@ -50,6 +50,12 @@ def test_a_length_that_contradicts_the_shape_is_refused():
         pickles.Array((2, 2), np.dtype("f4"), b"1234").numpy()
 
 
+@pytest.mark.parametrize("content", [b"\x80\x02}(K\x01NK\x01Nu.", b"\x80\x02}K\x01NsK\x01Ns."])
+def test_one_key_twice_is_refused(content):
+    with pytest.raises(pickles.Refused, match="twice"):
+        pickles.load(io.BytesIO(content))
+
+
 def test_the_stream_is_left_behind_the_pickle():
     stream = io.BytesIO(pickle.dumps(1) + pickle.dumps(2) + b"rest")
     assert [pickles.load(stream), pickles.load(stream), stream.read()] == [1, 2, b"rest"]

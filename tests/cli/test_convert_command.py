@@ -24,7 +24,7 @@ def test_there_and_back(golden_case, tmp_path, capsys):
 
     assert main(["convert", "--to-torch", str(converted), str(back)]) == 0
     state = torch.load(back, weights_only=True)
-    net = TorchSMNet(golden_case.variant, golden_case.width)
+    net: torch.nn.Module = TorchSMNet(golden_case.variant, golden_case.width)
     if golden_case.variant == "fivek":  # published as wrapped
         net = torch.nn.DataParallel(net)
     net.load_state_dict(state, strict=True)
