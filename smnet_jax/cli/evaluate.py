@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from smnet_jax.evaluation.folders import Item
     from smnet_jax.evaluation.runner import Network
 
-SUMMARY = "Score a network, or finished pictures, against targets: PSNR, SSIM, IW-SSIM, VIF, FSIM, LOE, LPIPS."
+SUMMARY = "score a network, or finished pictures, by every metric in use"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--metrics", default="all", metavar="NAMES", help='"all", "paper" or column names with commas (default: all)'
     )
     parser.add_argument("--batch", type=int, metavar="N", help="pictures per step over all devices (default: as fits)")
+    cache = parser.add_mutually_exclusive_group()
+    cache.add_argument("--cache-dir", metavar="DIR", help="of compiled programs (default: ~/.cache/smnet-jax)")
+    cache.add_argument("--no-cache", action="store_true", help="keep no compiled programs")
     outputs = parser.add_argument_group("outputs, beside the table")
     outputs.add_argument("--json", type=Path, metavar="FILE", help="every number, with versions, weights and protocol")
     outputs.add_argument("--csv", type=Path, metavar="FILE", help="one line per picture")
@@ -51,8 +54,6 @@ def run(args: argparse.Namespace) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from smnet_jax.evaluation import folders as folders_
-    from smnet_jax.evaluation import results, runner, table
-    from smnet_jax.evaluation.report import Report
 
     items = folders_.find({"image" if kind == "images" else kind: folder for kind, folder in folders.items()})
     look = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
@@ -60,6 +61,14 @@ def run(args: argparse.Namespace) -> int:
     with Progress(*look, console=console, transient=True, disable=not console.is_terminal) as progress:
         checking = progress.add_task("checking", total=len(items))
         items = folders_.check(items, advance=lambda: progress.advance(checking))
+
+        # Only from here on is JAX imported: bad pictures are told at once.
+        from smnet_jax import compile_cache
+        from smnet_jax.evaluation import results, runner, table
+        from smnet_jax.evaluation.report import Report
+
+        if args.no_cache or args.cache_dir or "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+            compile_cache.use(None if args.no_cache else args.cache_dir or compile_cache.default_folder())
         network = None if args.images else _network(args.weights)
         report = Report(len(items)) if args.report else None
 
