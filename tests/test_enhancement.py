@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -103,10 +105,10 @@ def test_strength_blends_with_the_input(weights, low):
 
 def test_strength_0_returns_wide_gamut_colours_unclipped(weights):
     rgb = np.full((8, 8, 3), -0.25, np.float32)
-    picture = pictures.Picture(rgb)
-    assert np.array_equal(enhancement.enhance_picture(*weights, picture, strength=0).rgb, rgb)
-    half = enhancement.enhance_picture(*weights, picture, strength=0.5).rgb
-    full = enhancement.enhance_picture(*weights, picture).rgb
+    picture, (model, variables) = pictures.Picture(rgb), weights
+    assert np.array_equal(enhancement.enhance_picture(model, variables, picture, strength=0).rgb, rgb)
+    half = enhancement.enhance_picture(model, variables, picture, strength=0.5).rgb
+    full = enhancement.enhance_picture(model, variables, picture).rgb
     assert full.min() >= 0 and np.allclose(half, (rgb + full) / 2)
 
 
@@ -156,14 +158,15 @@ def test_the_same_twice_and_one_compilation_per_size(weights, low):
 
 def test_preparing_compiles_what_enhancing_uses(weights, low):
     enhancement._compiled.cache_clear()
-    picture = pictures.Picture(low)
-    enhancement.prepare(*weights, picture)
-    enhancement.enhance_picture(*weights, picture)
+    picture, (model, variables) = pictures.Picture(low), weights
+    enhancement.prepare(model, variables, picture)
+    enhancement.enhance_picture(model, variables, picture)
     assert enhancement._compiled.cache_info().misses == 1
 
 
 def test_tiles_that_make_no_sense(weights, low):
-    for tile in ("whole", 0, -64, True, 1.5):
+    wrong: list[Any] = ["whole", 0, -64, True, 1.5]
+    for tile in wrong:
         with pytest.raises(InputError, match="tile"):
             enhance(low, weights, tile=tile)
     assert np.array_equal(enhance(low, weights, tile="off"), enhance(low, weights))
@@ -173,7 +176,12 @@ def test_padding_is_never_more_than_needed(weights, low, monkeypatch):
     """GFRM sees all of the picture: a wider margin would change every pixel."""
     sizes = []
     real = padding.pad
-    monkeypatch.setattr(padding, "pad", lambda x: sizes.append(real(x).shape) or real(x))
+
+    def noting(low):
+        sizes.append(real(low).shape)
+        return real(low)
+
+    monkeypatch.setattr(padding, "pad", noting)
     enhance(low, weights)
     assert sizes == [(16, 20, 3)]
 
