@@ -12,7 +12,7 @@ setup: .venv/.installed
 	touch $@
 
 demo: setup
-	$(BIN)/smnet enhance --samples --compare -o demo
+	$(BIN)/smnet enhance --samples --compare --overwrite -o demo
 
 lint: setup
 	$(BIN)/ruff check .

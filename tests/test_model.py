@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from smnet_jax.weights import load
 
+from smnet_jax.initialisation import initialise
 from smnet_jax.model import SMNet, statistics
+from smnet_jax.weights import load
 from tests.golden_case import relative_error
 
 TOLERANCE = 2e-6  # of the tap's largest magnitude; measured: 7.3e-7 at most
@@ -46,7 +47,7 @@ def test_only_used_parameters_exist(variant, count):
 def small(request):
     model = SMNet(variant=request.param, width=8, blocks=2)
     low = jax.random.uniform(jax.random.key(1), (2, 16, 20, 3))
-    return model, jax.jit(model.init)(jax.random.key(0), low), low
+    return model, initialise(model, 0), low
 
 
 def test_the_pieces_make_the_whole(small):
@@ -64,7 +65,7 @@ def test_every_parameter_matters(small):
     """A parameter without a gradient would be dead weight, or a layer that was forgotten."""
     model = small[0].clone(blocks=1, width=32)  # wide enough that GFRM's few ReLUs are not all off
     low = jax.random.normal(jax.random.key(1), (2, 16, 16, 3))  # both signs, for the PReLUs' sake
-    variables = jax.jit(model.init)(jax.random.key(0), low)
+    variables = initialise(model, 0)
     gradients = jax.jit(jax.grad(lambda v: jnp.sum(jnp.sin(model.apply(v, low)))))(variables)
     dead = [jax.tree_util.keystr(path) for path, g in jax.tree.leaves_with_path(gradients) if not jnp.any(g)]
     assert not dead
@@ -93,19 +94,6 @@ def test_bfloat16_stays_close_and_returns_float32(small):
     rounded = model.clone(dtype=jnp.bfloat16).apply(variables, low)
     assert rounded.dtype == jnp.float32
     assert 1e-6 < relative_error(rounded, exact) < 0.03  # eight bits of mantissa through some sixty layers
-
-
-def test_initialisation_is_torchs():
-    model = SMNet(width=16, blocks=1)
-    params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))["params"]
-    for path, leaf in jax.tree.leaves_with_path(params):
-        if path[-1].key == "slope":
-            assert leaf == 0.25
-    fuse = params["block"]["fuse"]
-    bound = (48 * 9) ** -0.5  # Kaiming-uniform with a = sqrt(5) is uniform in +-1/sqrt(fan_in)
-    for leaf in (fuse["kernel"], fuse["bias"]):
-        assert 0.8 * bound < jnp.max(jnp.abs(leaf)) <= bound
-    assert abs(float(jnp.std(fuse["kernel"])) - bound / 3**0.5) < 0.03 * bound
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 3), (1, 8, 10, 3), (1, 8, 8, 4)])
