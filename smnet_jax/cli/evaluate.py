@@ -134,10 +134,11 @@ def _check_outputs(args: argparse.Namespace, folders: Mapping[str, Path]) -> Non
 def _network(source: str | None) -> "Network":
     from smnet_jax.enhancement import open_weights
     from smnet_jax.evaluation.runner import Network, fingerprint
+    from smnet_jax.weights import bundled
 
     model, variables = open_weights(source)
     architecture: dict[str, Any] = {"variant": model.variant, "width": model.width, "blocks": model.blocks}
-    about = {"source": source or "bundled", "sha256": fingerprint(variables), **architecture}
+    about = {"source": source or next(iter(bundled())), "sha256": fingerprint(variables), **architecture}
     return Network(model.apply, variables, about)
 
 
