@@ -21,6 +21,7 @@ class Checkpoints:
     def __init__(self, workdir: Path, keep: int):
         logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells of every file it opens
         self.folder = workdir.absolute() / "checkpoints"
+        self.unreadable: list[str] = []
         preserve = ocp.training.preservation_policies
         try:
             self._orbax = ocp.training.Checkpointer(
@@ -74,7 +75,7 @@ class Checkpoints:
         """
         everywhere = NamedSharding(mesh, PartitionSpec())
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), like)
-        failures = []
+        failures = self.unreadable
         for checkpoint in reversed(self._orbax.checkpoints):
             try:
                 run = dict(self._orbax.checkpointables_metadata(checkpoint.step).custom_metadata or {})

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from smnet_jax import weights
@@ -21,7 +20,15 @@ from smnet_jax.training import hosts, inputs, log, parallel, pictures, schedule
 from smnet_jax.training.checkpoint import SCORE, Checkpoints
 from smnet_jax.training.config import Config
 from smnet_jax.training.schedule import Span
-from smnet_jax.training.step import TrainState, init_state, make_loss, make_model, make_optimizer, train_step
+from smnet_jax.training.step import (
+    TrainState,
+    init_params,
+    init_state,
+    make_loss,
+    make_model,
+    make_optimizer,
+    train_step,
+)
 from smnet_jax.training.validation import Validation
 
 
@@ -82,6 +89,8 @@ class Run:
 
     def to_the_end(self, stopped: list[int]) -> Outcome:
         """Do the remaining steps; `stopped` becomes non-empty when a signal asks to stop."""
+        for failure in self.checkpoints.unreadable:
+            self.log.say(f"checkpoint passed over, a kill left it incomplete: {failure}")
         self.log.say(self._headline())
         while self.step < self.total:
             if not self._do_span(schedule.span_at(self.spans, self.step), stopped):
@@ -223,8 +232,7 @@ class Run:
         self.step = int(self.state.step)
 
     def _first_state(self) -> TrainState:
-        low = jnp.zeros((1, 16, 16, 3))
-        params = jax.jit(self.model.init)(jax.random.key(self.config.seed), low)["params"]
+        params = init_params(self.model, self.config.seed)
         if self.config.init:
             loaded = weights.read(self.config.init).params
             wanted, given = (jax.tree.map(jnp.shape, tree) for tree in (params, loaded))
