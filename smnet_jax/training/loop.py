@@ -235,7 +235,7 @@ class Run:
         params = init_params(self.model, self.config.seed)
         if self.config.init:
             loaded = weights.read(self.config.init).params
-            wanted, given = (jax.tree.map(jnp.shape, tree) for tree in (params, loaded))
+            wanted, given = (jax.tree.map(np.shape, tree) for tree in (params, loaded))
             if wanted != given:
                 raise InputError(f"{self.config.init}: weights of another variant or width than the config's")
             params = loaded
