@@ -12,6 +12,8 @@ import struct
 
 import numpy as np
 
+from smnet_jax.srgb import from_linear, to_linear
+
 # Linear sRGB to the ICC connection space: CIE XYZ relative to D50, the primaries adapted by Bradford.
 _SRGB_TO_XYZ = np.array(
     [
@@ -21,18 +23,6 @@ _SRGB_TO_XYZ = np.array(
     ]
 )
 _NODES = np.linspace(0.0, 1.0, 4096)
-
-
-def to_linear(encoded: np.ndarray) -> np.ndarray:
-    """sRGB values to linear light, both 0..1 (IEC 61966-2-1); odd beyond 0, where wider gamuts reach. Keeps dtype."""
-    size = np.abs(encoded)
-    return np.copysign(np.where(size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055) ** 2.4), encoded)
-
-
-def from_linear(linear: np.ndarray) -> np.ndarray:
-    """Linear light to sRGB values: the inverse of `to_linear`."""
-    size = np.abs(linear)
-    return np.copysign(np.where(size <= 0.0031308, size * 12.92, 1.055 * size ** (1 / 2.4) - 0.055), linear)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

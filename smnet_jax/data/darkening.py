@@ -10,15 +10,7 @@ import dataclasses
 
 import numpy as np
 
-
-def srgb_to_linear(srgb: np.ndarray) -> np.ndarray:
-    """sRGB in [0, 1] -> linear light in [0, 1], dtype kept."""
-    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-
-
-def linear_to_srgb(linear: np.ndarray) -> np.ndarray:
-    """Linear light in [0, 1] -> sRGB in [0, 1], dtype kept."""
-    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055)
+from smnet_jax.srgb import from_linear, to_linear
 
 
 def darken(
@@ -40,12 +32,12 @@ def darken(
     bits: quantise the sRGB result to this many bits, as the file would be; None leaves it continuous.
     """
     gains = np.float32(exposure) * np.array([white_balance[0], 1.0, white_balance[1]], np.float32)
-    signal = srgb_to_linear(high.astype(np.float32)) * gains
+    signal = to_linear(high.astype(np.float32)) * gains
     if shot > 0:
         signal = rng.poisson(signal / np.float32(shot)).astype(np.float32) * np.float32(shot)
     if read > 0:
         signal += np.float32(read) * rng.standard_normal(signal.shape, np.float32)
-    low = linear_to_srgb(np.clip(signal, 0, 1))
+    low = from_linear(np.clip(signal, 0, 1))
     if bits is not None:
         levels = np.float32(2**bits - 1)
         low = np.rint(low * levels) / levels

@@ -3,24 +3,16 @@
 import numpy as np
 import pytest
 
-from smnet_jax.data.darkening import DarkeningRanges, darken, linear_to_srgb, log_uniform, srgb_to_linear
+from smnet_jax.data.darkening import DarkeningRanges, darken, log_uniform
 from smnet_jax.data.paired import PairedFolder
-
-
-def test_srgb_curve_known_values_and_inverse():
-    """IEC 61966-2-1: half of linear light is 188/255, sRGB 0.5 is 0.2140; the pieces meet."""
-    np.testing.assert_allclose(linear_to_srgb(np.array([0, 0.5, 1])), [0, 0.735357, 1], atol=1e-6)
-    np.testing.assert_allclose(srgb_to_linear(np.array([0, 0.5, 1])), [0, 0.214041, 1], atol=1e-6)
-    ramp = np.linspace(0, 1, 1001, dtype=np.float32)
-    assert srgb_to_linear(ramp).dtype == linear_to_srgb(ramp).dtype == np.float32
-    np.testing.assert_allclose(linear_to_srgb(srgb_to_linear(ramp)), ramp, atol=1e-6)
+from smnet_jax.srgb import from_linear, to_linear
 
 
 def test_without_noise_it_is_exposure_in_linear_light():
     high = np.random.default_rng(0).random((9, 7, 3), np.float32)
     low = darken(high, np.random.default_rng(1), exposure=0.1, shot=0, read=0, white_balance=(1.2, 0.9), bits=None)
     assert low.dtype == np.float32 and low.shape == high.shape
-    np.testing.assert_allclose(srgb_to_linear(low), srgb_to_linear(high) * [0.12, 0.1, 0.09], rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(to_linear(low), to_linear(high) * [0.12, 0.1, 0.09], rtol=1e-4, atol=1e-7)
 
 
 def test_exposure_one_without_noise_is_the_picture_itself():
@@ -34,9 +26,9 @@ def test_exposure_one_without_noise_is_the_picture_itself():
 def test_mean_and_variance_follow_the_model(shot, read, level):
     """Foi et al.: mean y and variance shot * y + read^2, in linear light. Levels far from the clipping at 0 and 1."""
     count, exposure = 200_000, 0.6
-    high = np.full((count, 1, 3), linear_to_srgb(np.array(level)), np.float32)
+    high = np.full((count, 1, 3), from_linear(np.array(level)), np.float32)
     low = darken(high, np.random.default_rng(0), exposure=exposure, shot=shot, read=read, bits=None)
-    light = srgb_to_linear(low.astype(np.float64))
+    light = to_linear(low.astype(np.float64))
     y = exposure * level
     variance = shot * y + read**2
     assert abs(light.mean() - y) < 4 * np.sqrt(variance / light.size)
@@ -50,7 +42,7 @@ def test_few_photons_are_counted_not_approximated():
     """At 2 photons a pixel the chance of none is exp(-2), which no Gaussian gives."""
     high = np.ones((100_000, 3), np.float32)
     low = darken(high, np.random.default_rng(0), exposure=0.02, shot=0.01, read=0, bits=None)
-    photons = srgb_to_linear(low.astype(np.float64)) / 0.01
+    photons = to_linear(low.astype(np.float64)) / 0.01
     np.testing.assert_allclose(photons, np.rint(photons), atol=1e-3)
     assert abs((np.rint(photons) == 0).mean() - np.exp(-2)) < 4 * np.sqrt(0.135 * 0.865 / photons.size)
 
@@ -82,12 +74,7 @@ def test_the_default_ranges_surround_real_noise(shared_data):
     """Flat patches of LOL's native pairs: variance over mean is inside the range of `shot`."""
 
     def patches(picture):
-        return (
-            srgb_to_linear(picture[:400, :600] / 255)
-            .reshape(50, 8, 75, 8, 3)
-            .transpose(0, 2, 1, 3, 4)
-            .reshape(-1, 64, 3)
-        )
+        return to_linear(picture[:400, :600] / 255).reshape(50, 8, 75, 8, 3).transpose(0, 2, 1, 3, 4).reshape(-1, 64, 3)
 
     ratios = []
     source = PairedFolder(shared_data / "lol")

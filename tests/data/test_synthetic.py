@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from smnet_jax.data.darkening import DarkeningRanges, srgb_to_linear
+from smnet_jax.data.darkening import DarkeningRanges
 from smnet_jax.data.pipeline import make_loader
 from smnet_jax.data.sources import holdout
 from smnet_jax.data.synthetic import SyntheticFolder
 from smnet_jax.errors import InputError
+from smnet_jax.srgb import to_linear
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_loader_darkens_anew_every_epoch_and_reproducibly(photos):
     ranges = DarkeningRanges(exposure=(0.1, 0.1), shot=(0.0, 0.0), read=(0.0, 0.0), white_balance=0.0, bits=None)
     batch = next(make_loader(SyntheticFolder(photos, ranges), batch=6, crop=16, seed=0, threads=0))
     assert batch["low"].dtype == np.float32
-    np.testing.assert_allclose(srgb_to_linear(batch["low"]), 0.1 * srgb_to_linear(batch["high"]), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(to_linear(batch["low"]), 0.1 * to_linear(batch["high"]), rtol=1e-4, atol=1e-6)
 
     loader = make_loader(SyntheticFolder(photos), batch=6, crop=32, seed=0, threads=2)
     epochs = [next(loader) for _ in range(2)]
