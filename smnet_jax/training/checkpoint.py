@@ -24,6 +24,7 @@ class Checkpoints:
         self.unreadable: list[str] = []
         preserve = ocp.training.preservation_policies
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             self._orbax = ocp.training.Checkpointer(
                 self.folder,
                 save_decision_policy=_Always(),

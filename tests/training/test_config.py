@@ -1,0 +1,75 @@
+"""The recipes, and the refusal of settings that cannot work or do not match a checkpoint."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from smnet_jax import InputError
+from smnet_jax.training import config as configs
+from smnet_jax.training.config import Config, Stage
+
+
+def test_lol_is_the_published_recipe():
+    lol = configs.load("lol")
+    assert (lol.batch, lol.crop, lol.epochs, lol.seed) == (10, 128, 601, 123)
+    assert (lol.learning_rate, lol.decay, lol.decay_epochs, lol.schedule) == (5e-4, 1.2, 50, "steps")
+    assert (lol.width, lol.blocks, lol.variant, lol.loss, lol.evaluate_epochs) == (64, 3, "lol", "recipe", 5)
+    assert (lol.clip, lol.ema, lol.warmup, lol.deep_supervision, lol.remat) == (0, 0, 0, 0, False)
+    assert (lol.accumulate, lol.dtype, lol.noise, lol.gain) == (1, "float32", 0, 0)
+
+
+@pytest.mark.parametrize("name", configs.names())
+def test_every_config_is_sound_and_tells_its_command(name):
+    configs.check(configs.load(name))
+    module = __import__(f"smnet_jax.configs.{name}", fromlist=["config"])
+    assert f"smnet train {name} --workdir" in module.__doc__
+
+
+def test_an_unknown_config_is_refused_with_those_that_exist():
+    with pytest.raises(InputError, match="fivek, lol, lol_small, smoke"):
+        configs.load("loll")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"width": 6}, "width 6"),
+        ({"crop": 30}, "crop 30"),
+        ({"crop": 8}, "crop 8"),
+        ({"stages": (Stage(steps=1, crop=34, batch=1),)}, "crop 34"),
+        ({"stages": (Stage(steps=0, crop=32, batch=1),)}, "stages"),
+        ({"epochs": 0}, "epochs 0"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"learning_rate": float("nan")}, "learning_rate nan"),
+        ({"clip": -1.0}, "clip -1"),
+        ({"holdout": 1.0}, "holdout 1.0"),
+        ({"parallel": "pmap", "rows": 2}, "parallel pmap"),
+        ({"processes": 2}, "coordinator"),
+        ({"processes": 2, "process": 2, "coordinator": "localhost:1"}, "process 2"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_by_name(change, told):
+    with pytest.raises(InputError, match=told):
+        configs.check(dataclasses.replace(Config(), **change))
+
+
+def test_another_config_than_the_checkpoints_is_refused_with_the_differences():
+    saved = configs.to_json(Config(batch=4, devices=2))
+    with pytest.raises(InputError, match=r"batch 4 there, 10 here") as caught:
+        configs.check_same(Config(), saved, Path("w"))
+    assert "devices" not in str(caught.value)
+    configs.check_same(Config(batch=4, devices=8, rows=2, threads=1), saved, Path("w"))
+
+
+def test_stages_survive_the_round_trip_through_json():
+    config = Config(stages=(Stage(steps=1, crop=32, batch=2),))
+    configs.check_same(config, configs.to_json(config), Path("w"))
+
+
+def test_settings_added_by_a_later_version_count_as_their_default():
+    saved = configs.to_json(Config())
+    del saved["gain"]
+    configs.check_same(Config(), saved, Path("w"))
+    with pytest.raises(InputError, match="gain"):
+        configs.check_same(Config(gain=1.0), saved, Path("w"))

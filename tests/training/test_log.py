@@ -1,0 +1,52 @@
+"""metrics.jsonl: one record a line, readable after a kill, without what a killed run logged beyond its checkpoint."""
+
+import json
+
+import numpy as np
+import pytest
+
+from smnet_jax import InputError
+from smnet_jax.training import log
+
+
+@pytest.fixture
+def started(tmp_path):
+    told = log.Log(tmp_path, 10)
+    told.start(0)
+    yield told
+    told.close()
+
+
+def test_records_come_back(started):
+    started.record("train", 1, {"loss": 0.5})
+    started.record("evaluation", 2, {"psnr": float("inf")})
+    first, second = log.read(started.path)
+    assert (first["kind"], first["step"], first["loss"]) == ("train", 1, 0.5)
+    assert second["psnr"] is None  # JSON has no infinity
+    started.picture(2, "sheet", np.zeros((4, 4, 3), np.uint8))
+    assert list((started.path.parent / "tensorboard").iterdir())
+
+
+def test_a_resumed_run_drops_what_will_come_again(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps({"kind": "train", "step": s}) + "\n" for s in (1, 2, 3)) + '{"kind": "tr')
+    resumed = log.Log(tmp_path, 10)
+    resumed.start(2)
+    resumed.record("train", 3, {})
+    resumed.close()
+    assert [r["step"] for r in log.read(path)] == [1, 2, 3]
+    assert "time" in log.read(path)[2]  # the new one
+
+
+def test_a_process_that_does_not_write_leaves_no_file(tmp_path):
+    silent = log.Log(tmp_path, 10, write=False)
+    silent.start(0)
+    silent.record("train", 1, {"loss": 1.0})
+    silent.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        log.make_workdir(tmp_path / "taken")

@@ -1,0 +1,132 @@
+"""Whole runs on made pictures: what they leave, how they stop, and that continuing equals not having stopped."""
+
+import dataclasses
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from smnet_jax import InputError, weights
+from smnet_jax.training import config as configs
+from smnet_jax.training import log, loop
+from smnet_jax.training.loop import train
+
+CONFIG = dataclasses.replace(
+    configs.load("smoke"), blocks=1, crop=12, steps=6, checkpoint_steps=2, evaluate_epochs=3, log_steps=1, ema=0.9
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    workdir = tmp_path_factory.mktemp("run")
+    outcome = train(CONFIG, workdir)
+    assert outcome.finished and outcome.step == 6 and np.isfinite(outcome.scores["psnr"])
+    return workdir
+
+
+@pytest.fixture
+def signalled(monkeypatch):
+    """Makes a run receive a signal after the given step."""
+
+    def arrange(step: int, number: int) -> None:
+        tell = loop.Run._tell
+
+        def told(self, *args):
+            tell(self, *args)
+            if self.step == step:
+                os.kill(os.getpid(), number)
+
+        monkeypatch.setattr(loop.Run, "_tell", told)
+
+    return arrange
+
+
+def arrays(workdir: Path) -> bytes:
+    return (workdir / "weights" / weights.ARRAYS).read_bytes()
+
+
+def test_a_run_leaves_weights_log_pictures_and_curves(finished):
+    architecture = weights.read(finished / "weights").architecture
+    assert (architecture.variant, architecture.width, architecture.blocks) == ("lol", 4, 1)
+    assert weights.read(finished / "best").about["training"]["seed"] == 123
+    records = log.read(finished / "metrics.jsonl")
+    assert [r["step"] for r in records if r["kind"] == "train"] == [1, 2, 3, 4, 5, 6]
+    assert [r["step"] for r in records if r["kind"] == "evaluation"] == [3, 6]
+    assert all(0 <= r["input_wait"] <= 1 and r["images_per_second"] > 0 for r in records if r["kind"] == "train")
+    for name in ("curves.png", "pictures/0000003.png", "pictures/0000006.png"):
+        assert Image.open(finished / name).width > 300
+    assert any((finished / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_by_a_signal_and_continued_equals_undisturbed(finished, tmp_path, signalled, number):
+    signalled(3, number)
+    stopped = train(CONFIG, tmp_path)
+    assert (stopped.finished, stopped.signal) == (False, number)
+    assert 3 <= stopped.step < 6
+    assert not (tmp_path / "weights").exists()
+    assert train(CONFIG, tmp_path).finished
+    assert arrays(tmp_path) == arrays(finished)
+    assert [r["step"] for r in log.read(tmp_path / "metrics.jsonl") if r["kind"] == "train"] == [1, 2, 3, 4, 5, 6]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # as before the run
+
+
+def test_a_finished_run_given_again_only_writes_its_results_again(finished, tmp_path):
+    workdir = tmp_path / "copy"
+    shutil.copytree(finished, workdir)
+    shutil.rmtree(workdir / "weights")
+    before = log.read(workdir / "metrics.jsonl")
+    assert train(CONFIG, workdir).finished
+    assert arrays(workdir) == arrays(finished)
+    assert log.read(workdir / "metrics.jsonl") == before
+
+
+def test_a_checkpoint_half_deleted_by_a_kill_costs_steps_not_the_result(finished, tmp_path, capfd):
+    workdir = tmp_path / "copy"
+    shutil.copytree(finished, workdir)
+    shutil.rmtree(workdir / "checkpoints" / "6" / "state")
+    shutil.rmtree(workdir / "weights")
+    assert train(CONFIG, workdir).finished
+    assert "checkpoint passed over" in capfd.readouterr().err
+    assert arrays(workdir) == arrays(finished)
+
+
+def test_other_settings_or_other_data_are_refused(finished):
+    with pytest.raises(InputError, match="seed 123 there, 7 here"):
+        train(dataclasses.replace(CONFIG, seed=7), finished)
+    with pytest.raises(InputError, match="data 'made:8' there"):
+        train(dataclasses.replace(CONFIG, data="made:9"), finished)
+
+
+def test_not_finite_stops_with_step_names_and_checkpoint(tmp_path):
+    with pytest.raises(
+        InputError, match=r"step \d: .* not finite; the batch: made_\d, .*last good checkpoint"
+    ) as caught:
+        train(dataclasses.replace(CONFIG, learning_rate=1e30), tmp_path)
+    assert "--on-nan skip" in str(caught.value)
+
+
+def test_not_finite_is_skipped_and_counted_on_request(tmp_path):
+    outcome = train(dataclasses.replace(CONFIG, learning_rate=1e30, on_nan="skip", evaluate_epochs=100), tmp_path)
+    assert outcome.finished
+    assert log.read(tmp_path / "metrics.jsonl")[-2]["skipped"] > 0
+
+
+def test_starts_from_given_weights(finished, tmp_path):
+    config = dataclasses.replace(CONFIG, init=str(finished / "weights"), learning_rate=1e-30, steps=1, ema=0.0)
+    assert train(config, tmp_path).finished
+    assert arrays(tmp_path) == arrays(finished)
+    with pytest.raises(InputError, match="another variant or width"):
+        train(dataclasses.replace(config, width=8), tmp_path / "other")
+
+
+def test_stages_change_crop_and_batch_in_one_run(tmp_path):
+    stages = (
+        configs.Stage(steps=2, crop=12, batch=4, loss="l1_ssim"),
+        configs.Stage(steps=2, crop=16, batch=2, loss="l1_ssim", resize=32),
+    )
+    assert train(dataclasses.replace(CONFIG, stages=stages, noise=0.01, gain=0.5), tmp_path).step == 4
