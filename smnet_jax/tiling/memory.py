@@ -1,0 +1,90 @@
+"""How much memory a picture needs, how much there is, and the tile that follows."""
+
+import math
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from smnet_jax.errors import InputError
+from smnet_jax.model import SMNet
+from smnet_jax.tiling.windows import ALIGNMENT, HALO
+
+# Feature maps of the network's width that are alive at once, at full resolution: at most 12.1 within a compiled program
+# (widths 8 to 64, both variants and forms, as the compiler's memory analysis tells), and a window read ahead of it.
+_MAPS = 13
+_PICTURES = 4  # copies of the picture itself, float32 RGB: input, padded, result, and one while it is clipped
+_PROGRAM = 500 << 20  # Python, JAX and the compiled programs
+
+
+def bytes_needed(height: int, width: int, model: SMNet) -> int:
+    """Peak memory to compute a picture, or one window, whole; on the device, without the program itself."""
+    return height * width * (_MAPS * model.width * np.dtype(model.dtype).itemsize + _PICTURES * 12)
+
+
+def available_memory(device: jax.Device | None = None) -> int:
+    """Bytes that `device` (the default one if None) could still give to this process."""
+    device = jax.devices()[0] if device is None else device
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    if stats and "bytes_limit" in stats:
+        return stats["bytes_limit"] - stats["bytes_in_use"]
+    return int(min(_free_of_machine(), _free_of_container()))
+
+
+def choose_tile(height: int, width: int, model: SMNet, max_memory: int) -> tuple[int, int] | None:
+    """The tile, (rows, columns), with the least work that keeps the process's peak below `max_memory` bytes.
+
+    None where the whole picture fits. Counted are the program, the picture and one window; not the temporary file.
+    Raises InputError where not even the smallest tile fits.
+    """
+    left = max_memory - _PROGRAM - height * width * _PICTURES * 12
+    if height * width * (per_pixel := bytes_needed(1, 1, model)) <= left + height * width * _PICTURES * 12:
+        return None
+    best: tuple[int, int, int] | None = None
+    for rows in _window_sizes(height):
+        fitting = [size for size in _window_sizes(width) if rows * size * per_pixel <= left]
+        if fitting:
+            columns = max(fitting)
+            work = _count(height, rows) * rows * _count(width, columns) * columns
+            best = min(best or (work, rows, columns), (work, rows, columns))
+    if best is None:
+        least = _PROGRAM + height * width * _PICTURES * 12 + (HALO + 32) ** 2 * per_pixel
+        raise InputError(
+            f"memory: {max_memory >> 20} MiB are too few for a picture of {width}x{height}; "
+            f"{math.ceil(least / 2**20)} MiB are enough"
+        )
+    return best[1] - HALO, best[2] - HALO
+
+
+def _window_sizes(length: int) -> list[int]:
+    """Sizes of the windows that cut an axis evenly into 1, 2, 3, ...; none that would be nearly all halo."""
+    inner = length - HALO
+    sizes = {length}
+    for count in range(2, max(2, inner // 32 + 1)):
+        sizes.add(math.ceil(inner / count / ALIGNMENT) * ALIGNMENT + HALO)
+    return sorted(sizes)
+
+
+def _count(length: int, size: int) -> int:
+    return max(1, math.ceil((length - HALO) / (size - HALO))) if size < length else 1
+
+
+def _free_of_machine() -> int:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) << 10
+    except (OSError, StopIteration):  # not Linux: assume that of a laptop
+        return 4 << 30
+
+
+def _free_of_container() -> float:
+    """What a control group (version 2) still allows, files it could give back counted as free; else infinity."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = (group / "memory.max").read_text().strip()
+        if limit == "max":
+            return math.inf
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return int(limit) - int((group / "memory.current").read_text()) + int(stat["inactive_file"])
+    except (OSError, KeyError, ValueError):
+        return math.inf

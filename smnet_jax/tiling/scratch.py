@@ -1,0 +1,77 @@
+"""Features of a whole picture on disk: too big for memory, needed only while one picture is computed."""
+
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smnet_jax.errors import InputError
+from smnet_jax.tiling.windows import Span
+
+
+class Features:
+    """(height, width, channels) of numbers in a temporary file that are replaced while their neighbours are read.
+
+    Tiles are worked on in rows of tiles. New values are kept `margin` rows further up than the old ones of the same
+    place, when working downwards, so they never land on old values that a later window still reads; the next time it
+    goes upwards and back. So the file is one margin higher than the picture instead of two pictures high.
+
+    The file has no name (it is unlinked as soon as it is open): however the process ends, the space is free again. The
+    pages are the file's, not anonymous memory: the kernel can write them out whenever it needs the memory.
+    """
+
+    def __init__(self, height: int, width: int, channels: int, dtype: Any, margin: int, folder: Path) -> None:
+        """`margin` is the height of a window: a row of tiles reads and writes within that. 0 if there is one tile."""
+        self.margin = margin
+        shape = (height + self.margin, width, channels)
+        self.values = _file_array(shape, np.dtype(dtype), folder)
+        self.old, self.new = 0, self.margin  # rows by which the values in the file are shifted down
+
+    def order(self, rows: Sequence[Span]) -> list[Span]:
+        """Rows of tiles in the one order in which they may be replaced."""
+        return list(rows) if self.new <= self.old else list(reversed(rows))
+
+    def read(self, rows: slice, columns: slice) -> np.ndarray:
+        """A copy of the present values."""
+        return np.array(self.values[_shifted(rows, self.old), columns])
+
+    def write(self, rows: slice, columns: slice, values: np.ndarray) -> None:
+        """New values, to be read after `turn`."""
+        self.values[_shifted(rows, self.new), columns] = values
+
+    def turn(self) -> None:
+        """All new values are there; from now on they are the present ones."""
+        self.old, self.new = self.new, self.old
+
+
+def default_folder() -> Path:
+    """Where temporary files of many gigabytes belong: $TMPDIR, else /var/tmp, which, unlike /tmp, is on a disk."""
+    if "TMPDIR" not in os.environ and os.access("/var/tmp", os.W_OK):
+        return Path("/var/tmp")
+    return Path(tempfile.gettempdir())
+
+
+def _file_array(shape: tuple[int, ...], dtype: np.dtype, folder: Path) -> np.ndarray:
+    size = math.prod(shape) * dtype.itemsize
+    try:
+        free = shutil.disk_usage(folder).free
+        if free < size:
+            raise InputError(
+                f"{folder}: {size / 1e9:.1f} GB are needed there for a while, {free / 1e9:.1f} are free; "
+                "name another folder in TMPDIR"
+            )
+        with tempfile.TemporaryFile(dir=folder) as file:
+            if hasattr(os, "posix_fallocate"):  # else a disk that fills up later would kill the process, not raise
+                os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, dtype, "r+" if hasattr(os, "posix_fallocate") else "w+", shape=shape)
+    except OSError as error:
+        raise InputError(f"{folder}: {size / 1e9:.1f} GB cannot be kept there ({error.strerror})") from error
+
+
+def _shifted(rows: slice, by: int) -> slice:
+    return slice(rows.start + by, rows.stop + by)

@@ -1,0 +1,70 @@
+"""Where to cut: windows that overlap by what the network sees, all of one size.
+
+All cuts lie on multiples of four, where the pixels of all three scales meet. What begins at such a cut depends, the
+gate aside, on the block's input up to 26 pixels before it, and what ends at one up to 23 pixels after it (the
+resampling layers see further before than after). The 3x3 convolutions that follow, of the block and of the head, look
+one pixel further each, but there the local features still depend on nothing that lies further away. Rounded to
+multiples of four, that makes 28 and 24.
+
+At the picture's border a window ends where the picture ends, so the network treats that border as it always does
+(zeros, reflection, clamping). Where a window is cut inside the picture the same happens, wrongly, but no deeper than
+the halo, and those pixels are another window's to give.
+"""
+
+import math
+from dataclasses import dataclass
+
+BEFORE = 28  # pixels of halo above and left of what a window gives
+AFTER = 24  # below and right of it
+HALO = BEFORE + AFTER
+ALIGNMENT = 4
+
+
+@dataclass(frozen=True)
+class Span:
+    """One window along one axis: it reads [start, start + size) and gives [first, last)."""
+
+    start: int
+    size: int
+    first: int
+    last: int
+
+    @property
+    def window(self) -> slice:
+        """What it reads, in the picture."""
+        return slice(self.start, self.start + self.size)
+
+    @property
+    def core(self) -> slice:
+        """What it gives, in the picture."""
+        return slice(self.first, self.last)
+
+    @property
+    def core_in_window(self) -> slice:
+        """What it gives, in the window."""
+        return slice(self.first - self.start, self.last - self.start)
+
+
+def spans(length: int, tile: int) -> list[Span]:
+    """Cut an axis of `length` pixels, a multiple of 4, into windows that give at most about `tile` new pixels each.
+
+    All windows have one size, at most `tile` (rounded up to a multiple of 4) plus HALO: one compiled program
+    serves them all. They are spread evenly, and every pixel is in exactly one window's core.
+    """
+    tile = max(1, math.ceil(tile / ALIGNMENT)) * ALIGNMENT
+    return evenly(length, max(1, math.ceil((length - HALO) / tile)))
+
+
+def evenly(length: int, count: int) -> list[Span]:
+    """The same with `count` windows."""
+    if length % ALIGNMENT:
+        raise ValueError(f"{length} pixels: must be a multiple of {ALIGNMENT}")
+    if count == 1:
+        return [Span(0, length, 0, length)]
+    inner = length - HALO  # the two windows at the ends need no halo there, and give that much more
+    if inner < count * ALIGNMENT:
+        raise ValueError(f"{length} pixels cannot be cut into {count} windows with {HALO} pixels of halo")
+    size = math.ceil(inner / count / ALIGNMENT) * ALIGNMENT + HALO
+    starts = [i * (length - size) // (count - 1) // ALIGNMENT * ALIGNMENT for i in range(count)]
+    edges = [0, *(start + BEFORE for start in starts[1:]), length]
+    return [Span(start, size, edges[i], edges[i + 1]) for i, start in enumerate(starts)]

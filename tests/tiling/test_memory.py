@@ -1,0 +1,60 @@
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from smnet_jax.errors import InputError
+from smnet_jax.model import SMNet
+from smnet_jax.tiling import available_memory, bytes_needed, choose_tile
+from smnet_jax.tiling.tiles import _programs
+from smnet_jax.tiling.windows import spans
+
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize("variant", ["lol", "fivek"])
+def test_the_estimate_covers_what_the_compiler_plans(variant):
+    """And is not more than twice of it, or tiles would be smaller than they need to be."""
+    model = SMNet(variant, 16)
+    variables = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+    shape = (64, 96)
+    x = jax.ShapeDtypeStruct((*shape, 16), jnp.float32)
+    gather = _programs(model).gather.lower(variables, x, jax.ShapeDtypeStruct((4,), jnp.int32))
+    planned = gather.compile().memory_analysis().temp_size_in_bytes + 2 * 4 * math.prod(x.shape)
+    assert planned < bytes_needed(*shape, model) < 2 * planned
+
+
+def test_a_small_picture_is_whole_and_a_large_one_is_cut():
+    model = SMNet(width=64)
+    assert choose_tile(400, 600, model, 2 * GIB) is None
+    rows, columns = choose_tile(4000, 6000, model, 4 * GIB)
+    cut_rows, cut_columns = spans(4000, rows), spans(6000, columns)
+    window = bytes_needed(cut_rows[0].size, cut_columns[0].size, model)
+    assert window + 24e6 * 48 < 4 * GIB
+    computed = len(cut_rows) * len(cut_columns) * cut_rows[0].size * cut_columns[0].size
+    assert computed < 1.2 * 24e6  # with twice the local part this stays below 2.3 times the whole picture's work
+
+
+def test_the_choice_is_the_best_of_all(height=400, width=640):
+    model = SMNet(width=16)
+    budget = 600 << 20
+
+    def work(tile):
+        rows, columns = spans(height, tile[0]), spans(width, tile[1])
+        window = rows[0].size * columns[0].size
+        fits = bytes_needed(1, 1, model) * window + 48 * height * width + (500 << 20) <= budget
+        return len(rows) * len(columns) * window if fits else np.inf
+
+    best = min(work((r, c)) for r in range(32, height + 1, 8) for c in range(32, width + 1, 8))
+    assert work(choose_tile(height, width, model, budget)) <= best
+
+
+def test_too_little_memory_is_told():
+    with pytest.raises(InputError, match="MiB are enough"):
+        choose_tile(4000, 6000, SMNet(width=64), GIB)
+
+
+def test_this_machine_has_memory():
+    assert 1 << 26 < available_memory() < 1 << 50

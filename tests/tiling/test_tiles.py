@@ -1,0 +1,73 @@
+import gc
+import types
+
+import jax
+import numpy as np
+import pytest
+
+from smnet_jax.errors import InputError
+from smnet_jax.tiling import enhance_tiled
+from tests.tiling.networks import network
+
+
+@pytest.fixture(scope="module")
+def low() -> np.ndarray:
+    """132x140: brighter to one corner, so that tiles differ in their statistics."""
+    ramp = np.linspace(0, 1, 132)[:, None, None] * np.linspace(0.2, 1, 140)[None, :, None]
+    return (ramp * np.random.default_rng(0).random((132, 140, 3))).astype(np.float32)
+
+
+def whole(model, variables, low):
+    return np.asarray(jax.jit(model.apply)(variables, low[None]))[0]
+
+
+@pytest.mark.parametrize(
+    ("variant", "form", "tile"),
+    [
+        ("lol", "subpixel", 40),  # 2 x 3 windows
+        ("lol", "subpixel", (132, 30)),  # columns only
+        ("fivek", "subpixel", (27, 140)),  # rows only
+        ("fivek", "conv", 64),
+    ],
+)
+def test_tiles_equal_the_whole(variant, form, tile, low):
+    model, variables = network(variant, form)
+    expected = whole(model, variables, low)
+    steps = []
+    result = enhance_tiled(model, variables, low, tile, progress=steps.append)
+    assert result.dtype == np.float32
+    assert np.abs(result - expected).max() < 1e-5 * np.abs(expected).max()
+    assert steps == sorted(steps) and steps[-1] == pytest.approx(1)
+
+
+def test_tiles_computed_alone_would_not(low):
+    """The test above can fail: without the picture's statistics it does."""
+    model, variables = network("fivek")
+    expected = whole(model, variables, low)
+    alone = whole(model, variables, low[:96])
+    assert np.abs(alone[:68] - expected[:68]).max() > 1e-3
+
+
+def test_no_file_is_left_and_the_space_is_checked(low, tmp_path, monkeypatch):
+    model, variables = network("fivek")
+
+    def interrupt(_share):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        enhance_tiled(model, variables, low, 40, progress=interrupt, folder=tmp_path)
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InputError, match="cannot be kept there"):
+        enhance_tiled(model, variables, low, 40, folder=tmp_path / "absent")
+    full = types.SimpleNamespace(free=1000)
+    monkeypatch.setattr("smnet_jax.tiling.scratch.shutil.disk_usage", lambda _: full)
+    with pytest.raises(InputError, match="TMPDIR"):
+        enhance_tiled(model, variables, low, 40, folder=tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(133, 140, 3), (1, 132, 140, 3), (132, 140, 4)])
+def test_other_shapes_are_refused(shape):
+    model, variables = network("lol")
+    with pytest.raises(ValueError, match="multiples of 4"):
+        enhance_tiled(model, variables, np.zeros(shape, np.float32), 40)
