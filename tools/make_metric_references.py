@@ -124,7 +124,7 @@ def bicubic(plane):
     scales = [(round(n / k) / n, axis, round(n / k)) for axis, n in zip((-2, -1), plane.shape, strict=True)]
     for scale, axis, size in sorted(scales, key=lambda item: item[0]):
         x = resize_1d(x, axis, size, scale)
-        x = torch.floor(x.clamp(0, 255) + 0.5)
+        x = torch.floor(x + 0.5 + 1e-9).clamp(0, 255)  # true halves go up, whatever float64 makes of them
     return x[0, 0].numpy()
 
 

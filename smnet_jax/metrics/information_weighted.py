@@ -46,16 +46,16 @@ def iw_ssim(pred: jax.typing.ArrayLike, target: jax.typing.ArrayLike) -> jax.Arr
 
 @jax.jit
 def _iw_ssim(pred: jax.Array, target: jax.Array) -> jax.Array:
-    levels_x, levels_y = (_laplacian_pyramid(plane(levels(images))) for images in (pred, target))
+    pyramid = _laplacian_pyramid(jnp.stack([plane(levels(images)) for images in (pred, target)]))
     score = jnp.ones(len(pred))
-    for i, (x, y) in enumerate(zip(levels_x, levels_y, strict=True)):
+    for i, (x, y) in enumerate(pyramid):
         mean_x, mean_y, variance_x, variance_y, covariance = moments(x, y, WINDOW)
         similarity = (2 * covariance + C2) / (variance_x + variance_y + C2)
         if i == len(WEIGHTS) - 1:  # the low-pass remainder: compare means, too, and weigh all pixels alike
             similarity *= (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1)
             pooled = jnp.mean(similarity, (-2, -1))
         else:
-            parent = levels_y[i + 1] if i < len(WEIGHTS) - 2 else None
+            parent = pyramid[i + 1][1] if i < len(WEIGHTS) - 2 else None
             information = _information(x, y, parent)[..., 4:-4, 4:-4]  # 3x3 blocks reach 4 pixels nearer the rim
             amount = jnp.sum(information, (-2, -1))
             some = amount > 0
@@ -71,7 +71,7 @@ def _iw_ssim(pred: jax.Array, target: jax.Array) -> jax.Array:
 
 
 def _laplacian_pyramid(planes: jax.Array) -> list[jax.Array]:
-    """Four bands and the low-pass remainder, (N, H, W) each half the size of the last (rounded up)."""
+    """Four bands and the low-pass remainder, (..., H, W), each half the size of the last (rounded up)."""
     pyramid = []
     for _ in range(len(WEIGHTS) - 1):
         low = _halved(_halved(planes, -2), -1)
@@ -128,10 +128,13 @@ def _information(x: jax.Array, y: jax.Array, parent: jax.Array | None) -> jax.Ar
     )
 
     energy, spectrum = _block_energy(lax.stop_gradient(y), None if parent is None else lax.stop_gradient(parent))
-    information = jnp.zeros_like(energy)
-    for k in range(spectrum.shape[-1]):
-        signal = energy * spectrum[:, k, None, None]
-        information += jnp.log1p(((noise + (1 + gain**2) * NOISE) * signal + NOISE * noise) / NOISE**2)
+
+    def add(information: jax.Array, eigenvalue: jax.Array) -> tuple[jax.Array, None]:
+        signal = energy * eigenvalue[:, None, None]
+        return information + jnp.log1p(((noise + (1 + gain**2) * NOISE) * signal + NOISE * noise) / NOISE**2), None
+
+    # A loop, here and below: written out, five levels of ten terms take XLA longer to compile than the rest of all.
+    information, _ = lax.scan(add, jnp.zeros_like(energy), spectrum.T)
     information = information / float(np.log(2))
     return jnp.where(information >= EPS, information, 0)
 
@@ -158,9 +161,12 @@ def _block_energy(y: jax.Array, parent: jax.Array | None) -> tuple[jax.Array, ja
     significant = spectrum > EPS * spectrum[:, -1:]
     inverse_root = jnp.where(significant, 1 / jnp.sqrt(jnp.where(significant, spectrum, 1)), 0)
     whitening = basis * inverse_root[:, None, :]  # (N, K, K), column i belongs to eigenvalue i
-    # Sums written out: XLA fuses them into one pass; a product and a reduction over K take a CPU far longer.
-    rows = [sum(whitening[:, j, i, None] * blocks[:, j] for j in range(k)) for i in range(k)]
-    energy = sum(row**2 for row in rows) / k
+
+    def add(energy: jax.Array, direction: jax.Array) -> tuple[jax.Array, None]:
+        return energy + jnp.einsum("nk,nkp->np", direction, blocks, precision="highest") ** 2, None
+
+    energy, _ = lax.scan(add, jnp.zeros((n, height * width)), jnp.moveaxis(whitening, 2, 0))
+    energy = energy / k
     return energy.reshape(n, height, width), spectrum
 
 
