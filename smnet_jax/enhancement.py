@@ -2,9 +2,8 @@
 
 import dataclasses
 import functools
-import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,18 +12,27 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from smnet_jax import padding, pictures, untrained
+from smnet_jax import padding, pictures, tiling, untrained
 from smnet_jax.errors import InputError
 from smnet_jax.model import SMNet
 
 Variables = Mapping[str, Any]
 Weights = str | os.PathLike[str] | tuple[SMNet, Variables] | None
 Tile = Literal["auto", "off"] | int
+Brighten = Callable[[np.ndarray], np.ndarray]  # (H,W,3) to the same
 
+_SHARE_OF_MEMORY = 0.8  # of what is available, to "auto"
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow turns RGB to gray
 
 
-def enhance(image: Any, weights: Weights = None, *, strength: float = 1.0, tile: Tile = "auto") -> Any:
+def enhance(
+    image: Any,
+    weights: Weights = None,
+    *,
+    strength: float = 1.0,
+    tile: Tile = "auto",
+    max_memory: int | None = None,
+) -> Any:
     """Brighten a dark picture; the same kind of thing comes back that went in.
 
     image: a Pillow image of any mode but I and F, or an array (H,W) gray, (H,W,3) sRGB or (H,W,4) sRGB and alpha,
@@ -33,28 +41,43 @@ def enhance(image: Any, weights: Weights = None, *, strength: float = 1.0, tile:
     weights: a bundled name, a converted directory, a .pth or .safetensors file, or (model, variables); the bundled
         weights if None.
     strength: 0 gives the input, 1 the network's result, between them a blend: low + strength * (result - low).
-    tile: "off" computes the picture whole, a number in tiles of that side, "auto" what memory suggests.
+    tile: "off" computes the picture whole, a number in tiles of that side, "auto" as memory allows. The result is the
+        same. max_memory: bytes that "auto" may use, the process included; most of what is available if None.
 
     The result is clipped to [0, 1] and, for integers, rounded. Raises InputError for anything else.
     """
     model, variables = open_weights(weights)
     if isinstance(image, Image.Image):
         picture = pictures.from_pil(image)
-        result = pictures.to_pil(enhance_picture(model, variables, picture, strength=strength, tile=tile))
+        result = pictures.to_pil(
+            enhance_picture(model, variables, picture, strength=strength, tile=tile, max_memory=max_memory)
+        )
         result.info = {k: v for k, v in image.info.items() if k not in ("transparency", "icc_profile")} | result.info
         return result
-    return _enhance_array(model, variables, np.asarray(image), strength, tile)
+    brighten = functools.partial(_brighten, model, variables, tile=tile, max_memory=max_memory)
+    return _enhance_array(brighten, np.asarray(image), strength)
 
 
 def enhance_picture(
-    model: SMNet, variables: Variables, picture: pictures.Picture, *, strength: float = 1.0, tile: Tile = "auto"
+    model: SMNet,
+    variables: Variables,
+    picture: pictures.Picture,
+    *,
+    strength: float = 1.0,
+    tile: Tile = "auto",
+    max_memory: int | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> pictures.Picture:
-    """The same for a decoded picture: only its rgb changes, and stays in the picture's own gamut until written."""
-    rgb = _brightened(model, variables, picture.rgb, picture.gray, strength, tile)
+    """The same for a decoded picture: only its rgb changes, and stays in the picture's own gamut until written.
+
+    progress: is called with the share of the work done where the picture is computed in tiles.
+    """
+    brighten = functools.partial(_brighten, model, variables, tile=tile, max_memory=max_memory, progress=progress)
+    rgb = _brightened(brighten, picture.rgb, picture.gray, strength)
     return dataclasses.replace(picture, rgb=rgb)
 
 
-def _enhance_array(model: SMNet, variables: Variables, values: np.ndarray, strength: float, tile: Tile) -> np.ndarray:
+def _enhance_array(brighten: Brighten, values: np.ndarray, strength: float) -> np.ndarray:
     if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] not in (3, 4)):
         raise InputError(f"array: shape {values.shape}; wanted (H, W), (H, W, 3) or (H, W, 4)")
     if values.size == 0 or min(values.shape[:2]) < pictures.SMALLEST:
@@ -75,7 +98,7 @@ def _enhance_array(model: SMNet, variables: Variables, values: np.ndarray, stren
     gray = values.ndim == 2
     low = values.astype(np.float32) / peak
     rgb = np.repeat(low[..., None], 3, axis=2) if gray else low[..., :3]
-    rgb = np.clip(_brightened(model, variables, rgb, gray, strength, tile), 0, 1) * peak
+    rgb = np.clip(_brightened(brighten, rgb, gray, strength), 0, 1) * peak
     if peak != 1:
         rgb = np.rint(rgb)
     if gray:
@@ -83,15 +106,13 @@ def _enhance_array(model: SMNet, variables: Variables, values: np.ndarray, stren
     return np.concatenate([rgb.astype(kind), values[..., 3:]], axis=2)  # alpha as it came, not through floats
 
 
-def _brightened(
-    model: SMNet, variables: Variables, low: np.ndarray, gray: bool, strength: float, tile: Tile
-) -> np.ndarray:
+def _brightened(brighten: Brighten, low: np.ndarray, gray: bool, strength: float) -> np.ndarray:
     """(H,W,3) sRGB to the same, blended; outside [0, 1] only where `low` is and strength < 1."""
     if not 0 <= strength <= 1:  # also refuses NaN
         raise InputError(f"strength {strength}: must lie between 0 (the input) and 1 (the network's result)")
     if strength == 0:
         return low
-    result = np.clip(_brighten(model, variables, np.clip(low, 0, 1), tile), 0, 1)
+    result = np.clip(brighten(np.clip(low, 0, 1)), 0, 1)
     if not np.isfinite(result).all():
         raise InputError("weights: the network's result is not finite; are these trained weights for this network?")
     if gray:
@@ -101,21 +122,41 @@ def _brightened(
     return low + np.float32(strength) * (result - low)
 
 
-def _brighten(model: SMNet, variables: Variables, low: np.ndarray, tile: Tile) -> np.ndarray:
+def _brighten(
+    model: SMNet,
+    variables: Variables,
+    low: np.ndarray,
+    *,
+    tile: Tile,
+    max_memory: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> np.ndarray:
     """The network on one picture of any size, (H,W,3) -> (H,W,3) float32, not clipped; whole or in tiles."""
     check_tile(tile)
-    if isinstance(tile, int):
-        from smnet_jax.tiling import enhance_tiled
-
-        return np.asarray(enhance_tiled(model, variables, low, tile))
-    padded = padding.pad(low)[None]
+    padded = padding.pad(low)
+    height, width = padded.shape[:2]
+    cut = _cut(model, height, width, tile, max_memory)
+    if cut is not None:
+        result = tiling.enhance_tiled(model, variables, padded, cut, progress=progress)
+        return padding.crop(result, *low.shape[:2])
     try:
-        result = compiled(model, variables, *padded.shape[1:3])(variables, padded)
+        result = compiled(model, variables, height, width)(variables, padded[None])
         return padding.crop(np.asarray(result)[0], *low.shape[:2])
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         raise InputError(f"a picture of {low.shape[1]}x{low.shape[0]} does not fit into the device's memory") from error
+
+
+def _cut(model: SMNet, height: int, width: int, tile: Tile, max_memory: int | None) -> tuple[int, int] | None:
+    """The tile's rows and columns, None for the whole picture."""
+    if isinstance(tile, int):
+        return tile, tile
+    if tile == "off":
+        return None
+    if max_memory is None:
+        max_memory = int(_SHARE_OF_MEMORY * tiling.available_memory())
+    return tiling.choose_tile(height, width, model, max_memory)
 
 
 def check_tile(tile: Tile) -> None:
@@ -124,14 +165,19 @@ def check_tile(tile: Tile) -> None:
         return
     if not isinstance(tile, int) or isinstance(tile, bool) or tile < 1:
         raise InputError(f"tile {tile!r}: must be auto, off or a number of pixels")
-    if importlib.util.find_spec("smnet_jax.tiling") is None:
-        raise InputError(f"tile {tile}: this version cannot compute in tiles; use --tile off")
 
 
-def prepare(model: SMNet, variables: Variables, picture: pictures.Picture, tile: Tile = "auto") -> None:
+def prepare(
+    model: SMNet,
+    variables: Variables,
+    picture: pictures.Picture,
+    *,
+    tile: Tile = "auto",
+    max_memory: int | None = None,
+) -> None:
     """Compile for a picture's size ahead of its turn; to be called from another thread than the one computing."""
-    if isinstance(tile, str):
-        height, width = (size + -size % padding.MULTIPLE for size in picture.rgb.shape[:2])
+    height, width = (size + -size % padding.MULTIPLE for size in picture.rgb.shape[:2])
+    if _cut(model, height, width, tile, max_memory) is None:
         compiled(model, variables, height, width)
 
 

@@ -172,6 +172,21 @@ def test_tiles_that_make_no_sense(weights, low):
     assert np.array_equal(enhance(low, weights, tile="off"), enhance(low, weights))
 
 
+def test_tiles_change_nothing(weights):
+    low = np.random.default_rng(0).random((130, 138, 3), np.float32) * 0.3
+    whole = enhance(low, weights, tile="off")
+    shares: list[float] = []
+    picture = pictures.Picture(low)
+    tiled = enhancement.enhance_picture(*weights, picture, tile=40, progress=shares.append).rgb
+    assert np.abs(tiled - whole).max() < 1e-6 and shares[-1] == pytest.approx(1)
+    shares.clear()
+    little = (500 << 20) + 4_000_000  # what the program itself may take, and a little more
+    tiled = enhancement.enhance_picture(*weights, picture, max_memory=little, progress=shares.append).rgb
+    assert np.abs(tiled - whole).max() < 1e-6 and len(shares) > 4
+    with pytest.raises(InputError, match="MiB are enough"):
+        enhance(low, weights, max_memory=1000)
+
+
 def test_padding_is_never_more_than_needed(weights, low, monkeypatch):
     """GFRM sees all of the picture: a wider margin would change every pixel."""
     sizes = []

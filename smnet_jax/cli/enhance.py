@@ -1,8 +1,10 @@
 """`smnet enhance`: brighten pictures, one or ten thousand."""
 
 import argparse
+import itertools
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -34,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--overwrite", action="store_true", help="replace files that exist, inputs included")
     existing.add_argument("--skip-existing", action="store_true", help="leave out pictures whose result exists")
-    parser.add_argument("--tile", default="auto", metavar="auto|off|N", help="compute in tiles of N pixels")
+    parser.add_argument("--tile", default="auto", metavar="auto|off|N", help="compute in tiles of N pixels, exactly")
+    parser.add_argument("--max-memory", metavar="SIZE", help="4G, 900M: what --tile auto may use (default: most of it)")
     parser.add_argument("--max-megapixels", type=float, default=200.0, metavar="M", help="refuse larger pictures")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON instead of a sentence")
     cache = parser.add_mutually_exclusive_group()
@@ -47,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
         return _list_weights()
     started = time.monotonic()
     tile = _checked(args)
+    max_memory = None if args.max_memory is None else _bytes(args.max_memory)
     jobs = _jobs(args)
 
     # Only from here on is JAX imported: a wrong file name is told at once.
@@ -65,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
 
     records = []
     with _quiet_pillow(), _progress(len(jobs)) as (advance, say):
-        for job, outcome in _enhanced(jobs, model, variables, args, tile):
+        plan = {"tile": tile, "max_memory": max_memory}
+        for job, outcome in _enhanced(jobs, model, variables, args, plan, advance):
             record: dict[str, Any] = {"input": str(job.source)}
             if isinstance(outcome, Exception):
                 record["error"] = str(outcome)
@@ -76,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
                 for note in outcome["notes"]:
                     say(f"{job.source}: {note}")
             records.append(record)
-            advance()
+            advance(len(records))
     return _finish(args, records, time.monotonic() - started)
 
 
@@ -104,6 +109,13 @@ def _checked(args: argparse.Namespace) -> Any:
     if not args.tile.isdecimal() or int(args.tile) < 1:
         raise InputError(f"--tile {args.tile}: must be auto, off or a number of pixels")
     return int(args.tile)
+
+
+def _bytes(size: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([MG])(?:i?B)?", size)
+    if match is None:
+        raise InputError(f"--max-memory {size}: must be a size like 4G or 900M")
+    return int(float(match[1]) * (1 << 30 if match[2] == "G" else 1 << 20))
 
 
 def _jobs(args: argparse.Namespace) -> list[Any]:
@@ -148,18 +160,30 @@ def _check_writable(jobs: list[Any]) -> None:
         raise InputError(f"{folder}: cannot be written to ({error.strerror}); choose another -o") from error
 
 
-def _enhanced(jobs: list[Any], model: Any, variables: Any, args: argparse.Namespace, tile: Any) -> Iterator[Any]:
-    """The work itself, as `readahead.pipelined` yields it."""
+def _enhanced(
+    jobs: list[Any], model: Any, variables: Any, args: argparse.Namespace, plan: dict[str, Any], advance: Any
+) -> Iterator[Any]:
+    """The work itself, as `readahead.pipelined` yields it; `advance` learns how many pictures are computed."""
     from smnet_jax import enhancement, pictures
     from smnet_jax.readahead import pipelined
 
     def read(job):
         picture = pictures.read(job.source, max_megapixels=args.max_megapixels)
-        enhancement.prepare(model, variables, picture, tile)  # compile for this size while another is computed
+        enhancement.prepare(model, variables, picture, **plan)  # compile for this size while another is computed
         return picture
 
+    turn = itertools.count()
+
     def compute(_job, before):
-        after = enhancement.enhance_picture(model, variables, before, strength=args.strength, tile=tile)
+        place = next(turn)
+        after = enhancement.enhance_picture(
+            model,
+            variables,
+            before,
+            strength=args.strength,
+            progress=lambda share: advance(place + share),
+            **plan,
+        )
         return (before if args.compare else None), after
 
     def write(job, result):
@@ -185,16 +209,27 @@ def _quiet_pillow() -> Iterator[None]:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Any]:
-    """A bar with the time left on stderr, if that is a terminal and there is more than one picture."""
+    """A bar with the time left on stderr, if that is a terminal; a single picture has one if it comes in tiles."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), "left", TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal or total < 2) as progress:
-        task = progress.add_task("", total=total)
+    share = TextColumn("{task.percentage:.0f}%") if total == 1 else MofNCompleteColumn()
+    columns = (BarColumn(), share, TimeElapsedColumn(), "left", TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=total, visible=total > 1)
         yield (
-            lambda: progress.advance(task),
+            # Pictures are written later than computed: the bar follows whichever is further.
+            lambda done: progress.update(
+                task, completed=max(done, progress.tasks[0].completed), visible=total > 1 or 0 < done < 1
+            ),
             lambda text: console.print(_printable(text), markup=False, highlight=False, emoji=False, soft_wrap=True),
         )
 

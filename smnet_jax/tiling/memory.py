@@ -37,18 +37,19 @@ def choose_tile(height: int, width: int, model: SMNet, max_memory: int) -> tuple
     None where the whole picture fits. Counted are the program, the picture and one window; not the temporary file.
     Raises InputError where not even the smallest tile fits.
     """
-    left = max_memory - _PROGRAM - height * width * _PICTURES * 12
-    if height * width * (per_pixel := bytes_needed(1, 1, model)) <= left + height * width * _PICTURES * 12:
+    if _PROGRAM + bytes_needed(height, width, model) <= max_memory:
         return None
+    per_pixel = bytes_needed(1, 1, model)
+    fixed = _PROGRAM + height * width * _PICTURES * 12
     best: tuple[int, int, int] | None = None
     for rows in _window_sizes(height):
-        fitting = [size for size in _window_sizes(width) if rows * size * per_pixel <= left]
+        fitting = [size for size in _window_sizes(width) if fixed + rows * size * per_pixel <= max_memory]
         if fitting:
             columns = max(fitting)
             work = _count(height, rows) * rows * _count(width, columns) * columns
             best = min(best or (work, rows, columns), (work, rows, columns))
     if best is None:
-        least = _PROGRAM + height * width * _PICTURES * 12 + (HALO + 32) ** 2 * per_pixel
+        least = fixed + _window_sizes(height)[0] * _window_sizes(width)[0] * per_pixel
         raise InputError(
             f"memory: {max_memory >> 20} MiB are too few for a picture of {width}x{height}; "
             f"{math.ceil(least / 2**20)} MiB are enough"

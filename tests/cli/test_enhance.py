@@ -140,6 +140,7 @@ def test_a_full_disk_is_named_too(folder, capsys, monkeypatch):
         (["in/a.png", "--strength", "nan"], "--strength nan"),
         (["in/a.png", "--tile", "big"], "--tile big"),
         (["in/a.png", "--tile", "0"], "--tile 0"),
+        (["in/a.png", "--max-memory", "4"], "--max-memory 4"),
         (["in/a.png", "--quality", "0"], "--quality 0"),
         (["in/a.png", "--max-megapixels", "-1"], "--max-megapixels"),
         (["in/a.png", "--suffix", "../x"], "--suffix"),

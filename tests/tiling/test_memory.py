@@ -22,14 +22,18 @@ def test_the_estimate_covers_what_the_compiler_plans(variant):
     shape = (64, 96)
     x = jax.ShapeDtypeStruct((*shape, 16), jnp.float32)
     gather = _programs(model).gather.lower(variables, x, jax.ShapeDtypeStruct((4,), jnp.int32))
-    planned = gather.compile().memory_analysis().temp_size_in_bytes + 2 * 4 * math.prod(x.shape)
+    analysis = gather.compile().memory_analysis()
+    assert analysis is not None
+    planned = analysis.temp_size_in_bytes + 2 * 4 * math.prod(x.shape)
     assert planned < bytes_needed(*shape, model) < 2 * planned
 
 
 def test_a_small_picture_is_whole_and_a_large_one_is_cut():
     model = SMNet(width=64)
     assert choose_tile(400, 600, model, 2 * GIB) is None
-    rows, columns = choose_tile(4000, 6000, model, 4 * GIB)
+    tile = choose_tile(4000, 6000, model, 4 * GIB)
+    assert tile is not None
+    rows, columns = tile
     cut_rows, cut_columns = spans(4000, rows), spans(6000, columns)
     window = bytes_needed(cut_rows[0].size, cut_columns[0].size, model)
     assert window + 24e6 * 48 < 4 * GIB

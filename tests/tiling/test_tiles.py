@@ -33,7 +33,7 @@ def whole(model, variables, low):
 def test_tiles_equal_the_whole(variant, form, tile, low):
     model, variables = network(variant, form)
     expected = whole(model, variables, low)
-    steps = []
+    steps: list[float] = []
     result = enhance_tiled(model, variables, low, tile, progress=steps.append)
     assert result.dtype == np.float32
     assert np.abs(result - expected).max() < 1e-5 * np.abs(expected).max()
