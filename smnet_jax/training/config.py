@@ -5,7 +5,9 @@ import importlib
 import json
 import pkgutil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from smnet_jax.errors import InputError
 
@@ -24,6 +26,31 @@ class Stage:
     """As `Config.loss`."""
     resize: int = 0
     """First shrink or stretch whole pictures to this square side in pixels; 0: as they are."""
+
+
+def _parse_stage(words: list[str]) -> Stage:
+    values = dict(part.split("=", 1) if "=" in part else (part, "") for part in words[0].split(","))
+    kinds = {field.name: field.type for field in dataclasses.fields(Stage)}
+    if unknown := sorted(values.keys() - kinds.keys()):
+        raise ValueError(f"{words[0]}: a stage has {', '.join(kinds)}, not {', '.join(unknown)}")
+    if missing := sorted({"steps", "crop", "batch"} - values.keys()):
+        raise ValueError(f"{words[0]}: a stage needs {', '.join(missing)}")
+    if values.get("loss", "recipe") not in ("recipe", "l1_ssim"):
+        raise ValueError(f"{words[0]}: loss is recipe or l1_ssim")
+    return Stage(**{name: int(value) if kinds[name] is int else value for name, value in values.items()})
+
+
+def _write_stage(stage: Stage) -> list[str]:
+    return [",".join(f"{name}={value}" for name, value in dataclasses.asdict(stage).items())]
+
+
+STAGE_IN_WORDS = tyro.constructors.PrimitiveConstructorSpec(
+    nargs=1,
+    metavar="steps=N,crop=N,batch=N[,loss=L][,resize=N]",
+    instance_from_str=_parse_stage,
+    is_instance=lambda value: isinstance(value, Stage),
+    str_from_instance=_write_stage,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +99,7 @@ class Config:
     """Passes over the pairs; a ragged last batch is dropped."""
     steps: int = 0
     """Stop after this many steps, whatever the epochs; 0: as the epochs say."""
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[Annotated[Stage, STAGE_IN_WORDS], ...] = ()
     """Where given, replaces crop, batch, loss, epochs and steps."""
 
     # The loss
