@@ -29,7 +29,7 @@ class Stage:
 
 
 def _parse_stage(words: list[str]) -> Stage:
-    values = dict(part.split("=", 1) if "=" in part else (part, "") for part in words[0].split(","))
+    values = {name: value for name, _, value in (part.partition("=") for part in words[0].split(","))}
     kinds = {field.name: field.type for field in dataclasses.fields(Stage)}
     if unknown := sorted(values.keys() - kinds.keys()):
         raise ValueError(f"{words[0]}: a stage has {', '.join(kinds)}, not {', '.join(unknown)}")
@@ -37,7 +37,8 @@ def _parse_stage(words: list[str]) -> Stage:
         raise ValueError(f"{words[0]}: a stage needs {', '.join(missing)}")
     if values.get("loss", "recipe") not in ("recipe", "l1_ssim"):
         raise ValueError(f"{words[0]}: loss is recipe or l1_ssim")
-    return Stage(**{name: int(value) if kinds[name] is int else value for name, value in values.items()})
+    typed: dict[str, Any] = {name: int(value) if kinds[name] is int else value for name, value in values.items()}
+    return Stage(**typed)
 
 
 def _write_stage(stage: Stage) -> list[str]:
