@@ -1,0 +1,78 @@
+"""`smnet export`: the network as a file that runs without this package."""
+
+import argparse
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+from smnet_jax.errors import InputError
+
+SUMMARY = "write the network with its weights as ONNX or StableHLO, to run without this package"
+
+SUFFIXES = {"onnx": ".onnx", "stablehlo": ".stablehlo"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "`smnet verify OUT --weights W` proves that the file gives the same pictures in its own runtime."
+    parser.add_argument("weights", metavar="W", help="bundled name, converted directory, .pth or .safetensors file")
+    parser.add_argument("out", metavar="OUT", type=Path, help="file to write; its suffix is the format")
+    parser.add_argument(
+        "--format", choices=(*SUFFIXES, "both"), help="the format, where OUT has no suffix of one; both: writes two"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("highest", "default"),
+        default="highest",
+        help="StableHLO: of float32 products; highest (default) gives the same pictures on every device, "
+        "default is the device's fastest",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write each format and its description, and say what they are."""
+    targets = _targets(args.out, args.format)
+
+    from smnet_jax import weights
+    from smnet_jax.export.sidecar import describe, sidecar
+    from smnet_jax.files import replacing
+
+    found = weights.read(args.weights)
+    about = {"name": Path(args.weights).name, **{k: v for k, v in found.about.items() if k in ("source", "sha256")}}
+    for path in targets:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; name a file")
+        if path.suffix == ".onnx":
+            from smnet_jax.export.onnx_graph import OPSET, to_onnx
+
+            data = to_onnx(found.architecture, found.params)
+            versions = {"onnx": version("onnx"), "opset": str(OPSET)}
+        else:
+            from smnet_jax.export.stablehlo import to_stablehlo
+            from smnet_jax.model import SMNet
+
+            precision = None if args.precision == "default" else args.precision
+            model = SMNet(**vars(found.architecture), precision=precision)
+            data = to_stablehlo(model, {"params": found.params})
+            versions = {"jax": version("jax"), "precision": args.precision}
+        description = describe(path.suffix, data, found.architecture, about, versions)
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
+        with replacing(sidecar(path)) as temporary:
+            temporary.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+        print(f"{path}: {len(data) / 1e6:.1f} MB, {found.architecture.variant}, width {found.architecture.width}")
+        print(f"  runs in {description['runs_in']}; described in {sidecar(path)}")
+        print(f"  check it: smnet verify {path} --weights {args.weights}")
+    return 0
+
+
+def _targets(out: Path, kind: str | None) -> list[Path]:
+    """The files to write."""
+    suffix = out.suffix if out.suffix in SUFFIXES.values() else None
+    if kind == "both":
+        stem = out.with_suffix("") if suffix else out
+        return [stem.with_name(stem.name + end) for end in SUFFIXES.values()]
+    if suffix and kind and SUFFIXES[kind] != suffix:
+        raise InputError(f"{out}: contradicts --format {kind}; leave one of them out")
+    if not suffix and not kind:
+        raise InputError(f"{out}: let its name end in .onnx or .stablehlo, or give --format")
+    return [out if suffix else out.with_name(out.name + SUFFIXES[kind or ""])]
