@@ -172,9 +172,12 @@ def _lower_median(planes: jax.Array) -> jax.Array:
         return jnp.where(below <= rank, candidate, found)
 
     found = lax.fori_loop(0, 31, settle, jnp.zeros(len(flat), jnp.uint32))
-    # Read the value off the picture itself, so that its gradient is that of the pixel(s) which hold the median.
-    holds = bits == found[:, None]
-    return jnp.sum(jnp.where(holds, flat, 0), 1) / jnp.sum(holds, 1)
+    median = lax.bitcast_convert_type(found, jnp.float32)
+    # The pixel that holds the median changes with every step, and its own gradient says little about where the median
+    # goes: take the mean gradient of all pixels near it.
+    near = jnp.abs(lax.stop_gradient(flat) - median[:, None]) <= 0.05 * median[:, None]
+    share = jnp.sum(jnp.where(near, flat, 0), 1) / jnp.sum(near, 1)
+    return median + (share - lax.stop_gradient(share))
 
 
 @functools.lru_cache(maxsize=16)

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.custom_derivatives import linear_call
 
 
 def uniform(size: int) -> np.ndarray:
@@ -26,7 +25,8 @@ def gaussian(size: int, sigma: float) -> np.ndarray:
 
 def slide(planes: jax.Array, weights: np.ndarray, *, stride: int = 1) -> jax.Array:
     """Weighted mean in each window that lies wholly inside, (..., H, W) -> (..., H - n + 1, W - n + 1) for stride 1."""
-    return _along(_along(planes, weights, planes.ndim - 2, stride), weights, planes.ndim - 1, stride)
+    line = tuple(weights.tolist())
+    return _along(_along(planes, line, planes.ndim - 2, stride), line, planes.ndim - 1, stride)
 
 
 def moments(x: jax.Array, y: jax.Array, weights: np.ndarray) -> tuple[jax.Array, ...]:
@@ -44,28 +44,33 @@ def moments(x: jax.Array, y: jax.Array, weights: np.ndarray) -> tuple[jax.Array,
     return mean_x + shift_x, mean_y + shift_y, variance_x, variance_y, product - mean_x * mean_y
 
 
-def _along(planes: jax.Array, weights: np.ndarray, axis: int, stride: int) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def _along(planes: jax.Array, weights: tuple[float, ...], axis: int, stride: int) -> jax.Array:
     """One axis of `slide`.
 
-    Linear, so its derivative is itself, and going backwards it is the same sum over the cotangent, spread out and with
-    zeros around it. XLA would need minutes to compile what JAX derives by itself, a padded copy for each weight.
+    Going backwards it is the same sum over the cotangent, spread out, with zeros around it. XLA would need minutes to
+    compile what JAX derives by itself, a padded copy for each weight.
     """
-    size = planes.shape[axis]
-
-    def forwards(_: tuple[()], x: jax.Array) -> jax.Array:
-        return _weighted_slices(x, weights, axis, stride)
-
-    def backwards(_: tuple[()], cotangent: jax.Array) -> jax.Array:
-        reach = len(weights) - 1
-        unused = (size - len(weights)) % stride  # samples at the end that no window reached
-        padding = [(0, 0, 0)] * cotangent.ndim
-        padding[axis] = (reach, reach + unused, stride - 1)
-        return _weighted_slices(lax.pad(cotangent, jnp.float32(0), padding), weights[::-1], axis, 1)
-
-    return linear_call(forwards, backwards, (), planes)
+    return _weighted_slices(planes, weights, axis, stride)
 
 
-def _weighted_slices(planes: jax.Array, weights: np.ndarray, axis: int, stride: int) -> jax.Array:
+def _along_forwards(planes: jax.Array, weights: tuple[float, ...], axis: int, stride: int) -> tuple[jax.Array, int]:
+    return _weighted_slices(planes, weights, axis, stride), planes.shape[axis]
+
+
+def _along_backwards(
+    weights: tuple[float, ...], axis: int, stride: int, size: int, cotangent: jax.Array
+) -> tuple[jax.Array]:
+    reach = len(weights) - 1
+    unused = (size - len(weights)) % stride  # samples at the end that no window reached
+    padding = [(reach, reach + unused, stride - 1) if a == axis else (0, 0, 0) for a in range(cotangent.ndim)]
+    return (_weighted_slices(lax.pad(cotangent, jnp.float32(0), padding), weights[::-1], axis, 1),)
+
+
+_along.defvjp(_along_forwards, _along_backwards)
+
+
+def _weighted_slices(planes: jax.Array, weights: tuple[float, ...], axis: int, stride: int) -> jax.Array:
     last = planes.shape[axis] - len(weights) + 1
     shifted = (lax.slice_in_dim(planes, i, i + last, stride, axis) for i in range(len(weights)))
-    return functools.reduce(jnp.add, [float(w) * s for w, s in zip(weights, shifted, strict=True)])
+    return functools.reduce(jnp.add, [w * s for w, s in zip(weights, shifted, strict=True)])
