@@ -15,16 +15,17 @@ import tempfile
 import time
 from pathlib import Path
 
-SETTINGS = (
-    "--blocks 1 --crop 12 --batch 4 --data made:8 --holdout 0.25 --log-steps 1 --evaluate-epochs 20"
-    " --checkpoint-minutes 0 --schedule cosine --ema 0.9 --evaluate-pairs 1"
-).split()
+SETTINGS = {
+    "blocks": 1, "crop": 12, "batch": 4, "data": "made:8", "holdout": 0.25, "log-steps": 1, "evaluate-epochs": 20,
+    "evaluate-pairs": 1, "checkpoint-minutes": 0, "schedule": "cosine", "ema": 0.9,
+}  # fmt: skip
 
 
 def command(workdir: Path, steps: int, checkpoint_steps: int) -> list[str]:
     """The same run for both: only its interruptions differ."""
-    saving = ["--steps", str(steps), "--checkpoint-steps", str(checkpoint_steps), "--keep", "1"]
-    return [sys.executable, "-m", "smnet_jax.cli", "train", "smoke", "--workdir", str(workdir), *SETTINGS, *saving]
+    settings = {**SETTINGS, "steps": steps, "checkpoint-steps": checkpoint_steps, "keep": 1, "workdir": workdir}
+    options = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+    return [sys.executable, "-m", "smnet_jax.cli", "train", "smoke", *options]
 
 
 def run_killed(workdir: Path, steps: int, kills: int, rng: random.Random, checkpoint_steps: int = 2) -> list[str]:

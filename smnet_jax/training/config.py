@@ -76,9 +76,8 @@ class Config:
 
     # The data
     data: str = "data/LOL"
-    """FOLDER with train/{low,high} and test/{low,high}, or synthetic:FOLDER (ordinary photos, darkened),
-    tfds:lol:FOLDER, tfds:fivek:FOLDER, made:N (N pictures made on the spot); several with commas, `*K` after one
-    repeats it K times."""
+    """FOLDER with train/{low,high} and test/{low,high}, or synthetic:FOLDER (ordinary photos, darkened), tfds:FOLDER (a
+    prepared data set), made:N (N pictures made on the spot); several with commas, `*K` after one repeats it K times."""
     holdout: float = 0.0
     """Share of the training pairs to hold out for evaluation where there is no test folder, 0 to 1. Pairs with the same
     target stay on one side."""

@@ -51,28 +51,17 @@ def _open_one(name: str, at_least: int, seed: int, progress: bool) -> tuple[Sour
     if kind == "synthetic":
         return SyntheticFolder(rest, seed=seed, at_least=at_least, progress=progress), None
     if kind == "tfds":
-        return _open_tfds(rest, at_least, progress)
+        from smnet_jax.data.tfds_sources import open_tfds  # needs the extra `tfds`
+
+        train = open_tfds(rest, "train")
+        if train is None:
+            raise InputError(f"data {name}: this data set has no split train")
+        return train, open_tfds(rest, "test")
     root = Path(name)
     if not root.is_dir():
         raise InputError(f"data {name}: no such folder; give --data a folder with train/low and train/high")
     test = PairedFolder(root, "test", progress=progress) if (root / "test").is_dir() else None
     return PairedFolder(root, "train", at_least=at_least, progress=progress), test
-
-
-def _open_tfds(rest: str, at_least: int, progress: bool) -> tuple[Source, Source | None]:
-    """The data set of FOLDER in array_record files, which are made in FOLDER/tfds the first time."""
-    which, _, folder = rest.partition(":")
-    if which not in ("lol", "fivek") or not folder:
-        raise InputError(f"data tfds:{rest}: write tfds:lol:FOLDER or tfds:fivek:FOLDER, where the pictures lie")
-    from smnet_jax.data import tfds_records  # needs the extra `tfds`
-
-    if which == "lol":
-        from smnet_jax.data.tfds_lol import Lol as Builder
-    else:
-        from smnet_jax.data.tfds_fivek import MitAdobeFivek as Builder
-    builder = tfds_records.prepare(Builder, folder, Path(folder) / "tfds", progress=progress)
-    test = tfds_records.TfdsSource(builder, "test") if "test" in builder.info.splits else None
-    return tfds_records.TfdsSource(builder, "train", at_least=at_least), test
 
 
 def open_loader(

@@ -15,6 +15,7 @@ import numpy as np
 from smnet_jax import weights
 from smnet_jax.data.pipeline import Loader
 from smnet_jax.errors import InputError
+from smnet_jax.initialisation import initialise
 from smnet_jax.training import config as configs
 from smnet_jax.training import hosts, inputs, log, parallel, pictures, schedule
 from smnet_jax.training.checkpoint import SCORE, Checkpoints
@@ -22,7 +23,6 @@ from smnet_jax.training.config import Config
 from smnet_jax.training.schedule import Span
 from smnet_jax.training.step import (
     TrainState,
-    init_params,
     init_state,
     make_loss,
     make_model,
@@ -74,7 +74,7 @@ class Run:
         self.pairs, evaluation = inputs.open_data(config, progress=hosts.is_writer())
         self.spans = schedule.plan(config, len(self.pairs))
         for span in self.spans:
-            parallel.check_batch(span.stage.batch, span.stage.crop, self.mesh, config.accumulate)
+            parallel.check_batch(span.stage.batch, span.stage.crop, self.mesh.shape, config.accumulate)
         self.total = self.spans[-1].stop
         self.model = make_model(config)
         self.validation: Validation | None = None
@@ -232,7 +232,7 @@ class Run:
         self.step = int(self.state.step)
 
     def _first_state(self) -> TrainState:
-        params = init_params(self.model, self.config.seed)
+        params = initialise(self.model, self.config.seed)["params"]
         if self.config.init:
             loaded = weights.read(self.config.init).params
             wanted, given = (jax.tree.map(np.shape, tree) for tree in (params, loaded))

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -36,9 +36,9 @@ def make_mesh(config: Config) -> Mesh:
     return jax.make_mesh(shape, ("data", "rows"), axis_types=(AxisType.Auto,) * 2, devices=devices[:count])
 
 
-def check_batch(batch: int, crop: int, mesh: Mesh, accumulate: int) -> None:
-    """Raise InputError, naming the nearest sizes that work, where the batch does not divide over the devices."""
-    data, rows = mesh.shape["data"], mesh.shape["rows"]
+def check_batch(batch: int, crop: int, shape: Mapping[str, int], accumulate: int) -> None:
+    """Raise InputError, naming the nearest sizes that work, where the batch does not divide over a mesh of `shape`."""
+    data, rows = shape["data"], shape["rows"]
     unit = data * accumulate
     if batch < 1 or batch % unit:
         below, above = batch // unit * unit, -(-max(batch, 1) // unit) * unit

@@ -10,7 +10,7 @@ import optax
 from smnet_jax.errors import InputError
 from smnet_jax.training.config import Config, Stage
 
-Schedule = Callable[[jax.Array], jax.Array]
+Schedule = Callable[[jax.typing.ArrayLike], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ def learning_rate(config: Config, spans: list[Span]) -> Schedule:
                 epoch += config.decay_epochs
         main = optax.piecewise_constant_schedule(config.learning_rate, changes)
 
-    def rate(step: jax.Array) -> jax.Array:
+    def rate(step: jax.typing.ArrayLike) -> jax.Array:
         warm = jnp.minimum(1.0, (step + 1) / max(1, config.warmup))
         return warm * main(jnp.maximum(step - config.warmup, 0))
 

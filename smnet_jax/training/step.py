@@ -79,16 +79,6 @@ def make_loss(config: Config, model: SMNet, kind: str) -> LossFunction:
     return loss
 
 
-def init_params(model: SMNet, seed: int) -> Any:
-    """Random initial weights, on the CPU, the same on every platform."""
-    low = jnp.zeros((1, 16, 16, 3))
-    # Eighty random number generators take the compiler 25 s to optimise, for a function that runs once.
-    options = {"xla_backend_optimization_level": 0}
-    init = jax.jit(lambda key: model.init(key, low)["params"], compiler_options=options)
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        return init(jax.random.key(seed))
-
-
 def init_state(config: Config, params: Any) -> TrainState:
     """The state before the first step."""
     return TrainState(

@@ -23,7 +23,7 @@ def test_lol_is_the_published_recipe():
 def test_every_config_is_sound_and_tells_its_command(name):
     configs.check(configs.load(name))
     module = __import__(f"smnet_jax.configs.{name}", fromlist=["config"])
-    assert f"smnet train {name} --workdir" in module.__doc__
+    assert f"smnet train {name} --workdir" in str(module.__doc__)
 
 
 def test_an_unknown_config_is_refused_with_those_that_exist():

@@ -53,7 +53,7 @@ def test_ordinary_photos_are_darkened(folder):
 
 @pytest.mark.parametrize(
     ("data", "told"),
-    [("nowhere", "no such folder"), ("made:x", "made:N"), ("made:0", "made:N"), ("tfds:other:x", "tfds:lol:FOLDER")],
+    [("nowhere", "no such folder"), ("made:x", "made:N"), ("made:0", "made:N"), ("synthetic:nowhere", "nowhere")],
 )
 def test_what_cannot_be_opened_is_told(data, told):
     with pytest.raises(InputError, match=told):

@@ -58,7 +58,8 @@ def test_a_run_leaves_weights_log_pictures_and_curves(finished):
     assert [r["step"] for r in records if r["kind"] == "evaluation"] == [3, 6]
     assert all(0 <= r["input_wait"] <= 1 and r["images_per_second"] > 0 for r in records if r["kind"] == "train")
     for name in ("curves.png", "pictures/0000003.png", "pictures/0000006.png"):
-        assert Image.open(finished / name).width > 300
+        with Image.open(finished / name) as picture:
+            assert picture.width > 300
     assert any((finished / "tensorboard").iterdir())
 
 

@@ -20,7 +20,7 @@ def test_rows_of_different_shapes_are_padded():
 
 
 def test_curves_are_drawn_also_from_a_run_without_evaluation(tmp_path):
-    records = [{"kind": "train", "step": s, "loss": 1 / s, "learning_rate": 1e-3} for s in (1, 2, 3)]
+    records: list[dict] = [{"kind": "train", "step": s, "loss": 1 / s, "learning_rate": 1e-3} for s in (1, 2, 3)]
     records.append({"kind": "train", "step": 4, "loss": None, "learning_rate": None})
     pictures.curves(tmp_path / "bare.png", records)
     scores = {"psnr": 20.0, "ssim": 0.8, "input_psnr": 8.0, "input_ssim": 0.2}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +11,13 @@ import pytest
 import torch
 
 from smnet_jax import convert, losses, weights
+from smnet_jax.initialisation import initialise
 from smnet_jax.training.config import Config
 from smnet_jax.training.schedule import learning_rate, plan
-from smnet_jax.training.step import init_params, init_state, make_loss, make_model, make_optimizer, train_step
-from smnet_jax.vgg16 import load_vgg16
+from smnet_jax.training.step import init_state, make_loss, make_model, make_optimizer, train_step
+from smnet_jax.vgg16 import load_vgg16, vgg16_features
 from tests import torch_loss
+from tests.golden_case import VARIANTS, GoldenCase
 
 TERMS = ("ssim", "perceptual", "smooth_l1", "inner", "tv", "total")
 TINY = Config(width=4, blocks=1, crop=12, batch=4, loss="l1_ssim", steps=100)
@@ -26,38 +29,64 @@ def vgg():
 
 
 def test_gradients_equal_the_published_ones(golden_case, vgg):
-    """To 1e-4 of each tensor's largest magnitude, for every parameter that has a gradient.
+    """In float32: to 1e-4 of each tensor's largest magnitude, but for jumps at kinks.
 
-    Where the argument of a PReLU or ReLU is zero to within rounding, or two pixels share a maximum, float32 takes one
-    side of the kink or the other, and the gradient jumps. The published numbers are float32 too; where ours differ from
-    them, PyTorch in float64 is the referee, and must side with ours.
+    The loss sums |p - t| over ReLU features: where an argument of |.|, ReLU, PReLU or a maximum is zero to within
+    rounding, float32 takes one side or the other, and the gradient jumps; one of the 30,000 signs of relu4_3 is worth
+    6e-5 of a tensor. The published float32 gradients differ from PyTorch's own float64 ones by up to 5e-4 for this
+    reason (2e-2 for slopes whose gradient cancels). So tensors that differ by more are listed, none may differ by more
+    than 1e-4 of the whole gradient's largest magnitude, and the test below compares without rounding.
     """
     golden = golden_case.arrays("loss_grad")
     config = Config(variant=golden_case.variant, width=golden_case.width)
-    params = weights.read(golden_case.checkpoint).params
     loss = make_loss(config, make_model(config), "recipe")
     batch = {name: jnp.asarray(golden[name]) for name in ("low", "high")}
+    params = weights.read(golden_case.checkpoint).params
     (total, terms), grads = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=3)(params, batch, vgg, None)
     for name, ours in {**terms, "total": total}.items():
         np.testing.assert_allclose(ours, golden[f"loss/{name}"], rtol=2e-5, err_msg=name)
 
     ours_by_path = convert.flatten(jax.device_get(grads))
-    net = torch_loss.load(golden_case.checkpoint, golden_case.variant, golden_case.width, torch.float64)
-    torch_loss.terms(net, golden["low"], golden["high"], vgg, torch.float64)["total"].backward()
-    exact = {name: p.grad.numpy() for name, p in net.named_parameters() if p.grad is not None}
-    differ = []
+    theirs_by_path = {}
     for entry in convert.layout(golden_case.variant, golden_case.width):
-        if entry.path is None:
-            assert f"grad/{entry.name}" not in golden
-            continue
-        published, truth = entry.ours(golden[f"grad/{entry.name}"]), entry.ours(exact[entry.name])
-        ours, scale = ours_by_path.pop(entry.path), np.abs(truth).max()
-        if np.abs(ours - published).max() > 1e-4 * scale:
-            differ.append(entry.name)
-            assert np.abs(ours - truth).max() <= 1e-4 * scale, entry.name
-    assert not ours_by_path
-    print(f"{golden_case.variant} {golden_case.width}: float64 sides with ours against the published: {differ}")
-    assert len(differ) <= 4
+        assert (entry.path is not None) == (f"grad/{entry.name}" in golden)
+        if entry.path is not None:
+            theirs_by_path[entry.path] = entry.ours(golden[f"grad/{entry.name}"])
+    assert ours_by_path.keys() == theirs_by_path.keys()
+    errors = {path: np.abs(ours_by_path[path] - theirs).max() for path, theirs in theirs_by_path.items()}
+    scales = {path: np.abs(theirs).max() for path, theirs in theirs_by_path.items()}
+    jumped = {path: f"{errors[path] / scales[path]:.0e}" for path in errors if errors[path] > 1e-4 * scales[path]}
+    print(f"{golden_case.variant} {golden_case.width}: {len(jumped)} of {len(errors)} tensors beyond 1e-4: {jumped}")
+    assert max(errors.values()) <= 1e-4 * max(scales.values())
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_gradients_equal_pytorchs_in_float64(fixtures, variant, vgg, monkeypatch):
+    """Without rounding there is no wrong side of a kink: every tensor to 3e-5 of its largest magnitude.
+
+    What remains comes from the global statistics and the head, which always compute in float32.
+    """
+    case = GoldenCase(fixtures / "golden", variant, 8)
+    golden = case.arrays("loss_grad")
+    net = torch_loss.load(case.checkpoint, variant, 8, torch.float64)
+    torch_loss.terms(net, golden["low"], golden["high"], vgg, torch.float64)["total"].backward()
+    theirs = {name: p.grad.numpy() for name, p in net.named_parameters() if p.grad is not None}
+    with jax.enable_x64(True):
+        monkeypatch.setattr(losses, "vgg16_features", functools.partial(vgg16_features, dtype=jnp.float64))
+        config = Config(variant=variant, width=8)
+        model = make_model(config).clone(dtype=jnp.float64)
+        params, wide_vgg, batch = jax.tree.map(
+            lambda x: jnp.asarray(x, jnp.float64),
+            (weights.read(case.checkpoint).params, vgg, {name: golden[name] for name in ("low", "high")}),
+        )
+        grads = jax.jit(jax.grad(lambda *args: make_loss(config, model, "recipe")(*args, None)[0]))(
+            params, batch, wide_vgg
+        )
+        ours = convert.flatten(jax.device_get(grads))
+    for entry in convert.layout(variant, 8):
+        if entry.path is not None:
+            expected = entry.ours(theirs[entry.name])
+            assert np.abs(ours[entry.path] - expected).max() <= 3e-5 * np.abs(expected).max(), entry.name
 
 
 @pytest.mark.parametrize("width", [8, 16])
@@ -180,12 +209,13 @@ def test_clipping_bounds_the_gradient_that_adam_sees():
 def test_deep_supervision_adds_the_earlier_outputs(rng):
     config = dataclasses.replace(TINY, variant="fivek", blocks=2)
     model = make_model(config)
-    params = init_params(model, 0)
+    params = initialise(model, 0)["params"]
     batch = {name: jnp.asarray(rng.random((1, 12, 12, 3), np.float32)) for name in ("low", "high")}
     plain, supervised = (
         make_loss(dataclasses.replace(config, deep_supervision=weight), model, "l1_ssim")(params, batch, {}, None)
         for weight in (0.0, 0.5)
     )
+    earlier: Any
     _, earlier = model.apply({"params": params}, batch["low"], outputs="all")
     expected = plain[0] + 0.5 * losses.l1_ssim(earlier, batch["low"], batch["high"])[0]
     np.testing.assert_allclose(supervised[0], expected, rtol=1e-5)
@@ -195,7 +225,9 @@ def test_deep_supervision_adds_the_earlier_outputs(rng):
 def test_bfloat16_computes_coarsely_and_keeps_float32_parameters(rng):
     low = rng.random((1, 12, 12, 3), np.float32)
     config = dataclasses.replace(TINY, dtype="bfloat16")
-    params = init_params(make_model(config), 0)
+    params = initialise(make_model(config), 0)["params"]
+    fine: Any
+    coarse: Any
     fine, coarse = (make_model(c).apply({"params": params}, low) for c in (TINY, config))
     assert coarse.dtype == jnp.float32
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}

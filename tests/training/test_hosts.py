@@ -1,0 +1,88 @@
+"""Two real processes on loopback: the same training as one, one writer, and a clean end when one dies."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from smnet_jax import weights
+from smnet_jax.training import log
+
+SETTINGS = {
+    "blocks": 1, "crop": 12, "batch": 4, "data": "made:8", "holdout": 0.25, "evaluate-epochs": 2, "log-steps": 1,
+    "schedule": "cosine",
+}  # fmt: skip
+
+
+def start(workdir: Path, steps: int, process: int | None = None, port: int = 0) -> subprocess.Popen:
+    """One process of a run of two; of one where `process` is None."""
+    settings = {**SETTINGS, "steps": steps, "workdir": workdir}
+    if process is not None:
+        settings |= {"coordinator": f"localhost:{port}", "processes": 2, "process": process}
+    options = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+    return subprocess.Popen(
+        [sys.executable, "-m", "smnet_jax.cli", "train", "smoke", *options],
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        return found.getsockname()[1]
+
+
+def finish(processes: list[subprocess.Popen], timeout: float) -> list[tuple[int, str]]:
+    ended = []
+    try:
+        for process in processes:
+            said = process.communicate(timeout=timeout)[1]
+            ended.append((process.returncode, said))
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+    return ended
+
+
+def test_two_processes_equal_one(tmp_path):
+    port = free_port()
+    two = [start(tmp_path / "two", 6, process, port) for process in (0, 1)]
+    for code, said in finish([*two, start(tmp_path / "one", 6)], timeout=500):
+        assert code == 0, said
+    one, both = (weights.read(tmp_path / name / "weights").params for name in ("one", "two"))
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(both), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    ours, theirs = (log.read(tmp_path / name / "metrics.jsonl") for name in ("one", "two"))
+    assert [(r["kind"], r["step"]) for r in ours] == [(r["kind"], r["step"]) for r in theirs]  # written once
+    for a, b in zip(ours, theirs, strict=True):
+        for name in {"loss", "grad_norm", "psnr", "ssim"} & a.keys():
+            assert a[name] == pytest.approx(b[name], rel=1e-3), name
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_when_one_dies_the_other_ends_and_says_so(tmp_path, victim):
+    port = free_port()
+    processes = [start(tmp_path, 1_000_000, process, port) for process in (0, 1)]
+    try:
+        deadline = time.monotonic() + 300
+        while len(log.read(tmp_path / "metrics.jsonl")) < 3 and time.monotonic() < deadline:
+            assert all(process.poll() is None for process in processes)
+            time.sleep(0.2)
+    finally:
+        processes[victim].send_signal(signal.SIGKILL)
+    ((_, _), (code, said)) = finish([processes[victim], processes[1 - victim]], timeout=120)
+    assert code == 1
+    assert "another process of this run has ended" in said
+    assert "Traceback" not in said
