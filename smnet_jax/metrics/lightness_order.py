@@ -89,5 +89,5 @@ def _mean_disagreement(before: jax.Array, after: jax.Array) -> jax.Array:
 
     blocks = tuple(part.reshape(-1, ROWS) for part in (counted, before[filled], after[filled]))
     rows = lax.map(differing, blocks)
-    # Exact as long as the total fits 31 bits, that is up to 46340 reduced pixels: pictures 18 times as long as high.
-    return jnp.sum(rows) / count
+    # The total is exact while it fits 31 bits: below 46340 reduced pixels, or pictures 18 times as long as high.
+    return jnp.sum(rows if count <= 46340 else rows.astype(jnp.float32)) / count

@@ -28,6 +28,13 @@ def test_sees_only_order(pair):
     np.testing.assert_array_equal(loe(low, 1 - low, sampling="nearest"), 50 * 51 - 1)
 
 
+def test_a_very_long_picture_does_not_overflow():
+    """1000 x 50 reduced pixels: 2.5e9 comparisons, nearly all of which differ."""
+    low = np.random.default_rng(0).random((1, 1000, 50, 1), np.float32)
+    score = loe(low, 1 - low, sampling="nearest")
+    assert 0.999 * 50_000 < score[0] < 50_000
+
+
 def test_lightness_is_the_brightest_channel():
     rng = np.random.default_rng(0)
     low, enhanced = rng.integers(0, 256, (2, 1, 60, 50, 3), dtype=np.uint8)
