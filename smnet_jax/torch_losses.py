@@ -1,7 +1,8 @@
 """The five terms of SMNet's loss in PyTorch, to be read beside `losses` and compared with it.
 
 Tensors are NCHW float32 RGB. Needs the extra `torch`; VGG16's weights are the ones that `vgg16.load_vgg16` gives, so
-torchvision is not needed. Written the way papers draw it, with none of the rearrangements that `losses` makes for speed.
+torchvision is not needed. Written the way papers draw it, with none of the rearrangements that `losses` makes for
+speed.
 """
 
 from typing import Any

@@ -1,0 +1,61 @@
+"""The ways of computing that are compared, and how exact each has to be.
+
+Tolerances are for the largest difference at a stage over the largest magnitude there; docs/verification.md has the
+measurements behind them.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from smnet_jax.convert import Architecture
+from smnet_jax.model import SMNet
+from smnet_jax.verification import stages
+from smnet_jax.verification.stages import Arrays
+
+EXACT = 5e-6  # float32 in another order of summation; measured: 8.2e-7 at most
+LOSS = 5e-5  # variances of flat pictures and sums of both signs cancel; measured: 6.2e-6 at most
+GRADIENT = 1e-4  # sums with cancellation; measured: 2.1e-5 at most where no kink is hit
+UPDATE = 1e-6  # elementwise: a rounding or two; measured: 1.2e-7
+# What one rounding of each product's inputs grows to, over some sixty layers. bfloat16 keeps 8 bits, TF32 11.
+BFLOAT16 = 5e-2
+TF32 = 1e-2
+DEFAULT_PRECISION = {"cpu": EXACT, "gpu": TF32, "tpu": BFLOAT16}
+
+
+@dataclasses.dataclass(frozen=True)
+class Mode:
+    """One way of computing the same function."""
+
+    name: str
+    tolerance: float
+    about: str
+    fields: dict[str, Any] | None = None
+    """Of SMNet; None where skipped."""
+    skipped: str = ""
+
+
+def all_modes(backend: str) -> list[Mode]:
+    """Every mode, the exact ones first; `backend` is `jax.default_backend()`."""
+    exact, default = {"precision": "highest"}, DEFAULT_PRECISION.get(backend, BFLOAT16)
+    return [
+        Mode("float32 conv", EXACT, "highest precision, one convolution per layer", {"form": "conv", **exact}),
+        Mode("float32 subpixel", EXACT, "highest precision, CPU's form", {"form": "subpixel", **exact}),
+        Mode(
+            "folded",
+            EXACT,
+            "highest precision, linear layers merged for inference",
+            skipped="this version has no folded form",
+        ),
+        Mode("default", default, f"what {backend} does with float32 unless told otherwise", {}),
+        Mode("bfloat16", BFLOAT16, "activations in bfloat16", {"dtype": jnp.bfloat16}),
+    ]
+
+
+def forward(mode: Mode, architecture: Architecture) -> Callable[[Any, np.ndarray], Arrays]:
+    """A function of (variables, low) that gives the mode's stages."""
+    assert mode.fields is not None, mode.skipped
+    return stages.forward(SMNet(**vars(architecture), **mode.fields))
