@@ -1,5 +1,9 @@
 """Several processes, one run: joining them, deciding together, and who writes."""
 
+import os
+import sys
+from typing import NoReturn
+
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
@@ -20,6 +24,19 @@ def join(config: Config) -> None:
             initialization_timeout=300,
             heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
         )
+
+
+def end_alone(error: Exception) -> NoReturn:
+    """End this process at once, because another is gone: whatever would wait for it (Orbax, JAX's own shutdown) would
+    wait for ever. Exit code 1."""
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    print(
+        f"smnet: another process of this run has ended ({reason}); give all of them the same commands again: "
+        "they continue from the last finished checkpoint",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(1)
 
 
 def is_writer() -> bool:

@@ -57,9 +57,14 @@ def train(config: Config, workdir: Path) -> Outcome:
     run = Run(config, workdir)
     with _stop_signals() as stopped:
         try:
-            return run.to_the_end(stopped)
+            outcome = run.to_the_end(stopped)
+        except jax.errors.JaxRuntimeError as error:
+            if config.processes > 1:
+                hosts.end_alone(error)
+            raise
         finally:
             run.close()
+        return outcome
 
 
 class Run:

@@ -83,6 +83,9 @@ def test_when_one_dies_the_other_ends_and_says_so(tmp_path, victim):
     finally:
         processes[victim].send_signal(signal.SIGKILL)
     ((_, _), (code, said)) = finish([processes[victim], processes[1 - victim]], timeout=120)
-    assert code == 1
-    assert "another process of this run has ended" in said
     assert "Traceback" not in said
+    if victim == 1:
+        assert code == 1 and "another process of this run has ended" in said
+    else:  # it was the meeting point: JAX itself may notice first, and ends the process its own way
+        assert code in (1, -signal.SIGABRT)
+        assert "another process of this run has ended" in said or "another task died" in said
