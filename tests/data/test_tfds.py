@@ -183,5 +183,5 @@ def test_without_the_extra_the_remedy_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     for module in ("tfds_records", "tfds_lol"):
         monkeypatch.delitem(sys.modules, f"smnet_jax.data.{module}", raising=False)
-    with pytest.raises(InputError, match=r"tensorflow_datasets: not installed; run pip install 'smnet-jax\[tfds\]'"):
+    with pytest.raises(InputError, match=r"not installed; run pip install 'smnet-jax\[tfds\]'"):
         import smnet_jax.data.tfds_lol  # noqa: F401
