@@ -1,0 +1,36 @@
+"""Bars for `smnet bench infer`."""
+
+from pathlib import Path
+from typing import Any
+
+from smnet_jax.errors import InputError
+from smnet_jax.files import replacing
+
+
+def bars(result: dict[str, Any], path: Path) -> None:
+    """Seconds per picture, one bar for each runtime, one panel for each variant."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise InputError("bench: the chart needs matplotlib; pip install matplotlib") from error
+    figure = Figure(figsize=(8, 1.2 + 1.6 * len(result["variants"])), layout="constrained")
+    panels = figure.subplots(len(result["variants"]), squeeze=False)[:, 0]
+    for panel, (variant, found) in zip(panels, result["variants"].items(), strict=True):
+        names = list(found["rows"])
+        seconds = [found["rows"][name]["seconds"] for name in names]
+        colours = ["tab:orange" if name == "smnet-jax" else "tab:gray" for name in names]
+        drawn = panel.barh(names, seconds, color=colours)
+        panel.bar_label(drawn, [f" {value:.2f}" for value in seconds])
+        panel.invert_yaxis()
+        panel.margins(x=0.1)
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.set_title(variant, loc="left")
+    what, where = result["what"], result["machine"]
+    panels[-1].set_xlabel("seconds per picture (median)")
+    figure.suptitle(
+        f"width {what['width']}, {what['picture']}, {what['dtype']}; {where['processor']}, {where['cores']} cores, "
+        f"load {where['load'][0]}, {where['date']}",
+        fontsize="small",
+    )
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150)

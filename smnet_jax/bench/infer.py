@@ -1,0 +1,170 @@
+"""`smnet bench infer`: one picture through the network, here and in the other runtimes."""
+
+import argparse
+import json
+import multiprocessing
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from smnet_jax.bench import machine
+from smnet_jax.bench.contenders import NAMES, TORCH, Missing, build
+from smnet_jax.errors import InputError
+
+SUMMARY = "one picture on this machine: smnet-jax, PyTorch three ways, ONNX Runtime"
+
+MATMUL = 3072  # large enough to show what the machine can do
+_DISAGREES = 1e-4  # of the picture's largest value: such a contender computes something else
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--variant", choices=("lol", "fivek", "both"), default="both")
+    parser.add_argument("--width", type=int, default=64, metavar="C", help="features of the network (default: 64)")
+    parser.add_argument("--size", default="600x400", metavar="WxH", help="of the picture (default: 600x400)")
+    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="rounds, each with every runtime in turn")
+    parser.add_argument("--threads", type=int, metavar="N", help="cores that all may use (default: all)")
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--no-memory", action="store_true", help="skip the runs in processes of their own")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="draw them (png, svg or pdf)")
+
+
+def run(args: argparse.Namespace) -> int:
+    breadth, height = _size(args.size)
+    if args.repeats < 1:
+        raise InputError(f"--repeats {args.repeats}: must be at least 1")
+    if args.width < 4 or args.width % 4:
+        raise InputError(f"--width {args.width}: must be a positive multiple of 4")
+    if args.threads is not None:
+        try:
+            machine.use_threads(args.threads)
+        except ValueError as error:
+            raise InputError(f"--threads {error}") from error
+    result: dict[str, Any] = {
+        "what": {"width": args.width, "picture": args.size, "repeats": args.repeats, "dtype": "float32"},
+        "machine": machine.describe(),
+        "variants": {},
+    }
+    for variant in ("lol", "fivek") if args.variant == "both" else (args.variant,):
+        found = measure(variant, args.width, height, breadth, args.repeats, args.only)
+        if not args.no_memory:
+            for name, row in found["rows"].items():
+                _say(f"{variant}: memory of {name}")
+                row["peak_memory"] = memory(name, variant, args.width, height, breadth)
+        result["variants"][variant] = found
+        print(table(variant, found))
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=1) + "\n")
+    if args.chart:
+        from smnet_jax.bench.chart import bars
+
+        bars(result, args.chart)
+    return 0
+
+
+def measure(
+    variant: str, width: int, height: int, breadth: int, repeats: int, names: tuple[str, ...] = NAMES
+) -> dict[str, Any]:
+    """Medians over rounds in which the contenders take turns, so that a busy minute hits all of them alike.
+
+    `seconds` by the clock, `cpu_seconds` over all threads of this process: of a machine that others use too, the
+    latter say more.
+    """
+    import numpy as np
+
+    contenders, missing, pictures = {}, {}, {}
+    for name in names:
+        _say(f"{variant}: preparing {name}")
+        try:
+            contenders[name] = build(name, variant, width, height, breadth)
+            pictures[name] = contenders[name].run()
+        except Missing as error:
+            missing[name] = str(error)
+    reference = next(iter(pictures.values()))
+    for name, picture in pictures.items():
+        difference = float(np.abs(picture - reference).max() / np.abs(reference).max())
+        if not difference < _DISAGREES:
+            raise RuntimeError(f"{name} differs by {difference:.1e} from {next(iter(pictures))}")
+    runs = {name: contender.run for name, contender in contenders.items()}
+    runs["matmul"] = machine.matmul(MATMUL)
+    clocks: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
+    for turn in range(repeats):
+        for name, compute in runs.items():
+            _say(f"{variant}: round {turn + 1} of {repeats}, {name}")
+            clock, cpu = time.perf_counter(), time.process_time()
+            compute()
+            clocks[name].append((time.perf_counter() - clock, time.process_time() - cpu))
+    peak = 2 * MATMUL**3 / statistics.median(clock for clock, _ in clocks["matmul"])
+    rows = {}
+    for name, contender in contenders.items():
+        seconds = statistics.median(clock for clock, _ in clocks[name])
+        rate = None if contender.operations is None else contender.operations / seconds
+        rows[name] = {
+            "seconds": seconds,
+            "cpu_seconds": statistics.median(cpu for _, cpu in clocks[name]),
+            "all_seconds": [clock for clock, _ in clocks[name]],
+            "operations": contender.operations,
+            "rate": rate,
+            "share_of_peak": None if rate is None else rate / peak,
+            "difference": float(np.abs(pictures[name] - reference).max() / np.abs(reference).max()),
+        }
+    return {"rows": rows, "missing": missing, "matmul_rate": peak}
+
+
+def memory(name: str, variant: str, width: int, height: int, breadth: int) -> int:
+    """Peak memory of a process that does nothing but this, in bytes."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_alone, (name, variant, width, height, breadth))
+
+
+def _alone(*case: Any) -> int:
+    contender = build(*case)
+    contender.run()
+    return machine.peak_memory()
+
+
+def ratios(found: dict[str, Any], clock: str = "seconds") -> dict[str, float]:
+    """How many times as long as ours the published way takes, and PyTorch's best."""
+    rows = found["rows"]
+    if "smnet-jax" not in rows:
+        return {}
+    ours = rows["smnet-jax"][clock]
+    wanted = {"PyTorch eager": rows["PyTorch eager"][clock]} if "PyTorch eager" in rows else {}
+    if best := [rows[name][clock] for name in TORCH if name in rows]:
+        wanted["PyTorch's best"] = min(best)
+    return {name: seconds / ours for name, seconds in wanted.items()}
+
+
+def table(variant: str, found: dict[str, Any]) -> str:
+    """What `measure` found, for reading."""
+    lines = [f"{variant:22}{'s':>8}{'CPU s':>9}{'GFLOP':>9}{'GFLOP/s':>9}{'of peak':>9}{'GiB':>7}{'differs':>10}"]
+    for name, row in found["rows"].items():
+        executed = f"{row['operations'] / 1e9:.0f}" if row["operations"] else "-"
+        rate = f"{row['rate'] / 1e9:.0f}" if row["rate"] else "-"
+        share = f"{row['share_of_peak']:.0%}" if row["share_of_peak"] else "-"
+        held = f"{row['peak_memory'] / 2**30:.2f}" if "peak_memory" in row else "-"
+        lines.append(
+            f"{name:22}{row['seconds']:8.3f}{row['cpu_seconds']:9.3f}{executed:>9}{rate:>9}{share:>9}{held:>7}"
+            f"{row['difference']:10.1e}"
+        )
+    lines.append(f"peak: {found['matmul_rate'] / 1e9:.0f} GFLOP/s in a float32 matmul of {MATMUL}, in the same rounds")
+    for clock in ("seconds", "cpu_seconds"):
+        said = ", ".join(f"{ratio:.2f} times as fast as {name}" for name, ratio in ratios(found, clock).items())
+        if said:
+            lines.append(f"smnet-jax is {said} ({'clock' if clock == 'seconds' else 'CPU time'})")
+    lines += [f"{name}: {why}" for name, why in found["missing"].items()]
+    return "\n".join(lines)
+
+
+def _size(text: str) -> tuple[int, int]:
+    breadth, _, height = text.partition("x")
+    if not (breadth.isdecimal() and height.isdecimal()) or int(breadth) % 4 or int(height) % 4 or not int(height):
+        raise InputError(f"--size {text}: must be WIDTHxHEIGHT, both multiples of 4")
+    return int(breadth), int(height)
+
+
+def _say(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,60 @@
+"""What the numbers were taken on, and the most that this machine could do."""
+
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+
+def describe() -> dict[str, Any]:
+    """Processor, cores this process may use, load averages, system and versions."""
+    import jax
+    import numpy as np
+
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "device": jax.devices()[0].device_kind,
+        "load": [round(load, 2) for load in os.getloadavg()],
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def use_threads(count: int) -> None:
+    """Keep this process, and so XLA, PyTorch and ONNX Runtime alike, on `count` cores; before JAX starts."""
+    cores = sorted(os.sched_getaffinity(0))
+    if not 1 <= count <= len(cores):
+        raise ValueError(f"{count} threads: there are {len(cores)} cores")
+    os.sched_setaffinity(0, cores[:count])
+
+
+def matmul(size: int = 3072) -> Any:
+    """A function that multiplies two float32 matrices of `size`, 2 * size**3 operations: the machine's measure."""
+    import jax
+    import jax.numpy as jnp
+
+    a = jnp.asarray(jax.random.normal(jax.random.key(0), (size, size)))
+    multiply = jax.jit(lambda a: jnp.dot(a, a, precision="highest")).lower(a).compile()
+    return lambda: multiply(a).block_until_ready()
+
+
+def peak_memory() -> int:
+    """Bytes of memory this process has held at most."""
+    import resource
+    import sys
+
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"
