@@ -7,6 +7,7 @@ parameters of the end must be equal bit for bit.
 """
 
 import argparse
+import json
 import os
 import random
 import subprocess
@@ -36,9 +37,9 @@ def run_killed(workdir: Path, steps: int, kills: int, rng: random.Random, checkp
             command(workdir, steps, checkpoint_steps), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
         if turn < kills:
-            before = _steps_logged(workdir)
-            # Wait until it trains (compiling takes most of the time), then for a random part of a save.
-            while process.poll() is None and _steps_logged(workdir) <= before:
+            before = _last_step(workdir)
+            # Wait until it has trained beyond the last kill (compiling takes most of the time), then a random while.
+            while process.poll() is None and _last_step(workdir) <= before:
                 time.sleep(0.005)
             time.sleep(rng.uniform(0, 0.6))
             process.kill()
@@ -50,11 +51,12 @@ def run_killed(workdir: Path, steps: int, kills: int, rng: random.Random, checkp
     return said
 
 
-def _steps_logged(workdir: Path) -> int:
-    """A number that changes when the run moves."""
+def _last_step(workdir: Path) -> int:
+    """The last step in the log, 0 before there is one."""
     try:
-        return (workdir / "metrics.jsonl").stat().st_mtime_ns
-    except FileNotFoundError:
+        *_, last = (workdir / "metrics.jsonl").read_text().splitlines()
+        return json.loads(last)["step"]
+    except (FileNotFoundError, ValueError):  # none yet, empty, or a line half written
         return 0
 
 
