@@ -10,7 +10,7 @@ from smnet_jax.errors import InputError
 if TYPE_CHECKING:
     from smnet_jax.weights import Weights
 
-SUMMARY = "Convert a PyTorch checkpoint to weights for smnet-jax, or weights back to a PyTorch checkpoint."
+SUMMARY = "turn a PyTorch checkpoint into weights for smnet, or weights back into a checkpoint"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
