@@ -5,6 +5,8 @@ Parameter names are the published ones, so the authors' checkpoints load strictl
 gradient. Tensors are NCHW. Needs the extra `torch`; the rest of the package never imports this file.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -66,7 +68,7 @@ class Down(nn.Module):
         self.residualdownsample = body
 
     def forward(self, x: Tensor) -> Tensor:
-        body = self.residualdownsample
+        body: Any = self.residualdownsample
         return body.conv2(body.downsamp(body.prelu(body.conv1(x))))
 
 
@@ -89,7 +91,8 @@ class Up(nn.Module):
         self.residualupsample = body
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.residualupsample.top(x) + self.residualupsample.bot(x)
+        body: Any = self.residualupsample
+        return body.top(x) + body.bot(x)
 
 
 class GFRM(nn.Module):

@@ -176,12 +176,12 @@ def test_tiles_change_nothing(weights):
     low = np.random.default_rng(0).random((130, 138, 3), np.float32) * 0.3
     whole = enhance(low, weights, tile="off")
     shares: list[float] = []
-    picture = pictures.Picture(low)
-    tiled = enhancement.enhance_picture(*weights, picture, tile=40, progress=shares.append).rgb
+    (model, variables), picture = weights, pictures.Picture(low)
+    tiled = enhancement.enhance_picture(model, variables, picture, tile=40, progress=shares.append).rgb
     assert np.abs(tiled - whole).max() < 1e-6 and shares[-1] == pytest.approx(1)
     shares.clear()
     little = (500 << 20) + 4_000_000  # what the program itself may take, and a little more
-    tiled = enhancement.enhance_picture(*weights, picture, max_memory=little, progress=shares.append).rgb
+    tiled = enhancement.enhance_picture(model, variables, picture, max_memory=little, progress=shares.append).rgb
     assert np.abs(tiled - whole).max() < 1e-6 and len(shares) > 4
     with pytest.raises(InputError, match="MiB are enough"):
         enhance(low, weights, max_memory=1000)
