@@ -33,7 +33,7 @@ def test_gradients_equal_the_published_ones(golden_case, vgg):
 
     The loss sums |p - t| over ReLU features: where an argument of |.|, ReLU, PReLU or a maximum is zero to within
     rounding, float32 takes one side or the other, and the gradient jumps; one of the 30,000 signs of relu4_3 is worth
-    6e-5 of a tensor. The published float32 gradients differ from PyTorch's own float64 ones by up to 5e-4 for this
+    6e-5 of a tensor, and more of those whose gradients cancel. The published float32 gradients differ from PyTorch's own float64 ones by up to 5e-4 for this
     reason (2e-2 for slopes whose gradient cancels). So tensors that differ by more are listed, none may differ by more
     than 1e-4 of the whole gradient's largest magnitude, and the test below compares without rounding.
     """
