@@ -32,10 +32,11 @@ def test_gradients_equal_the_published_ones(golden_case, vgg):
     """In float32: to 1e-4 of each tensor's largest magnitude, but for jumps at kinks.
 
     The loss sums |p - t| over ReLU features: where an argument of |.|, ReLU, PReLU or a maximum is zero to within
-    rounding, float32 takes one side or the other, and the gradient jumps; one of the 30,000 signs of relu4_3 is worth
-    6e-5 of a tensor, and more of those whose gradients cancel. The published float32 gradients differ from PyTorch's own float64 ones by up to 5e-4 for this
-    reason (2e-2 for slopes whose gradient cancels). So tensors that differ by more are listed, none may differ by more
-    than 1e-4 of the whole gradient's largest magnitude, and the test below compares without rounding.
+    rounding, float32 takes one side or the other, and the gradient jumps. One of the 30,000 signs of relu4_3 is worth
+    6e-5 of a tensor, and more of a tensor whose gradient cancels. The published float32 gradients differ from
+    PyTorch's own float64 ones by up to 5e-4 for this reason (2e-2 for some slopes). So tensors that differ by more
+    than 1e-4 are listed, none may differ by more than 1e-4 of the whole gradient's largest magnitude, and the test
+    below compares without rounding.
     """
     golden = golden_case.arrays("loss_grad")
     config = Config(variant=golden_case.variant, width=golden_case.width)
