@@ -112,7 +112,9 @@ def _brightened(brighten: Brighten, low: np.ndarray, gray: bool, strength: float
         raise InputError(f"strength {strength}: must lie between 0 (the input) and 1 (the network's result)")
     if strength == 0:
         return low
-    result = np.clip(brighten(np.clip(low, 0, 1)), 0, 1)
+    in_range = low.min() >= 0 and low.max() <= 1  # nearly always: then no copy, for a large picture is gigabytes
+    result = brighten(low if in_range else np.clip(low, 0, 1))
+    result = np.clip(result, 0, 1, out=result if result.flags.writeable else None)
     if not np.isfinite(result).all():
         raise InputError("weights: the network's result is not finite; are these trained weights for this network?")
     if gray:

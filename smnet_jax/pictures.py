@@ -307,14 +307,17 @@ def _save(values: np.ndarray, path: Path, kind: str, exif: bytes | None, icc: by
 
 def to_values(picture: Picture) -> np.ndarray:
     """The picture's own kind of values: (H, W, 1|2|3|4) uint8 or uint16 in its own profile, rounded."""
-    rgb = np.clip(picture.rgb, 0, 1) if picture.icc is None else picture.rgb
+    rgb = picture.rgb
     if picture.icc and (profile := colour.parse(picture.icc)) and not profile.is_srgb:
         rgb = profile.from_srgb(rgb)
     parts = [rgb[..., :1] if picture.gray else rgb]
     if picture.alpha is not None:
         parts.append(picture.alpha[..., None])
     kind, peak = (np.uint16, 65535) if picture.bits == 16 else (np.uint8, 255)
-    return np.rint(np.clip(np.concatenate(parts, axis=2), 0, 1) * np.float32(peak)).astype(kind)
+    values = np.concatenate(parts, axis=2)  # a copy; the rest happens in it, for a large picture is gigabytes
+    np.clip(values, 0, 1, out=values)
+    values *= np.float32(peak)
+    return np.rint(values, out=values).astype(kind)
 
 
 def to_pil(picture: Picture) -> Image.Image:
