@@ -16,14 +16,17 @@ config = dataclasses.replace(
     lol,
     width=16,
     stages=(
-        # Whole pictures: what GFRM pools must look like what it will pool when the network is used.
-        Stage(steps=650, crop=64, batch=16, loss="l1_ssim", resize=64),
-        Stage(steps=250, crop=128, batch=8, loss="l1_ssim", resize=128),
+        # Whole pictures first: what GFRM pools must look like what it will pool when the network is used.
+        Stage(steps=1400, crop=64, batch=16, loss="l1_ssim", resize=64),
+        Stage(steps=700, crop=128, batch=8, loss="l1_ssim", resize=128),
+        # Then detail at the scale of use.
+        Stage(steps=400, crop=208, batch=4, loss="l1_ssim"),
     ),
     loss="l1_ssim",
     ssim_weight=0.5,
-    noise=0.03,
-    holdout=0.05,
+    noise=0.015,
+    gain=0.3,
+    daylight=0.06,
     learning_rate=2e-3,
     schedule="cosine",
     warmup=100,

@@ -82,9 +82,12 @@ class Config:
     """Share of the training pairs to hold out for evaluation where there is no test folder, 0 to 1. Pairs with the same
     target stay on one side."""
     noise: float = 0.0
-    """Add white noise to `low`, deviation drawn up to this (1 is white): for data whose noise a resize took away."""
+    """Add sensor noise to `low`, deviation drawn up to this (1 is white): for data whose noise a resize took away."""
     gain: float = 0.0
     """Multiply `low` by two to a power drawn from plus or minus this many stops."""
+    daylight: float = 0.0
+    """Share of the examples, 0 to 1, whose `low` is `high` darkened by at most two stops, so that bright pictures stay
+    bright."""
     crop: int = 128
     """Side of the square training crop in pixels, a multiple of 4."""
     batch: int = 10
@@ -204,7 +207,10 @@ def check(config: Config) -> None:
     for name in ("steps", "warmup", "clip", "checkpoint_minutes", "checkpoint_steps", "devices", "deep_supervision"):
         if getattr(config, name) < 0:
             raise InputError(f"{name} {getattr(config, name)}: must not be negative")
-    for name in ("holdout", "ema"):
+    for name in ("noise", "gain"):
+        if getattr(config, name) < 0:
+            raise InputError(f"{name} {getattr(config, name)}: must not be negative")
+    for name in ("holdout", "ema", "daylight"):
         if not 0 <= getattr(config, name) < 1:
             raise InputError(f"{name} {getattr(config, name)}: must be at least 0 and less than 1")
     if config.parallel == "pmap" and (config.rows > 1 or config.processes > 1):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smnet_jax.data.augmentation import LowGain, LowNoise
+from smnet_jax.data.augmentation import Daylight, LowGain, LowNoise
 from smnet_jax.data.darkening import darken
 from smnet_jax.data.paired import PairedFolder
 from smnet_jax.data.pipeline import Loader, Transform, make_loader
@@ -73,6 +73,8 @@ def open_loader(
         transforms.append(LowGain(config.gain))
     if config.noise:
         transforms.append(LowNoise(config.noise))
+    if config.daylight:
+        transforms.append(Daylight(config.daylight))
     return make_loader(
         source,
         batch=span.stage.batch,

@@ -5,7 +5,7 @@ import collections
 import numpy as np
 import pytest
 
-from smnet_jax.data.augmentation import LowGain, LowNoise, MixedCrops, crop_and_flip, resize, to_float
+from smnet_jax.data.augmentation import Daylight, LowGain, LowNoise, MixedCrops, crop_and_flip, resize, to_float
 from smnet_jax.errors import InputError
 
 DRAWS = 4000
@@ -127,15 +127,37 @@ def test_mixed_crops_follow_seed_and_step():
 
 def test_low_noise_has_the_drawn_deviation_and_spares_high():
     grey = np.full((64, 64, 3), 0.5, np.float32)
-    deviations = []
+    deviations, noises = [], []
     for seed in range(200):
         out = LowNoise(0.08)({"low": grey, "high": grey, "name": "a"}, np.random.default_rng(seed))
         assert out["low"].dtype == np.float32
         np.testing.assert_array_equal(out["high"], grey)
-        assert abs(out["low"].mean() - 0.5) < 0.005
+        assert abs(out["low"].mean() - 0.5) < 0.008
+        levels = out["low"] * 255
+        np.testing.assert_allclose(levels, np.rint(levels), atol=1e-4)
         deviations.append(out["low"].std())
-    assert max(deviations) < 0.083 and min(deviations) < 0.002
+        noises.append((out["low"] - 0.5) / max(deviations[-1], 1e-3))
+    assert max(deviations) < 0.084 and min(deviations) < 0.003
     assert abs(np.mean(deviations) - 0.04) < 4 * 0.08 / np.sqrt(12 * 200)
+    noise = np.stack(noises[:100])
+    assert abs(np.mean(noise[..., 0] * noise[..., 1]) - 0.5) < 0.05  # between channels
+    # Half of all neighbours share a coarse block, which has a quarter of the variance on average.
+    assert abs(np.mean(noise[:, :-1] * noise[:, 1:]) - 0.125) < 0.03
+    assert abs(np.mean(noise[:, :-2] * noise[:, 2:])) < 0.02
+
+
+def test_daylight_gives_its_share_a_bright_low():
+    high = np.full((16, 16, 3), 0.8, np.float32)
+    dark = np.full((16, 16, 3), 0.05, np.float32)
+    lows = []
+    for seed in range(400):
+        out = Daylight(0.25)({"low": dark, "high": high, "name": "a"}, np.random.default_rng(seed))
+        np.testing.assert_array_equal(out["high"], high)
+        lows.append(out["low"].mean())
+    bright = [low for low in lows if low > 0.1]
+    assert abs(len(bright) - 100) < 4 * np.sqrt(400 * 0.25 * 0.75)
+    # Two stops below 0.8 sRGB (0.604 linear) is 0.42 sRGB.
+    assert 0.41 < min(bright) < 0.5 and 0.75 < max(bright) < 0.81
 
 
 def test_low_gain_is_one_factor_within_its_stops():
