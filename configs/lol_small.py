@@ -17,10 +17,10 @@ config = dataclasses.replace(
     width=16,
     stages=(
         # Whole pictures first: what GFRM pools must look like what it will pool when the network is used.
-        Stage(steps=1400, crop=64, batch=16, loss="l1_ssim", resize=64),
-        Stage(steps=700, crop=128, batch=8, loss="l1_ssim", resize=128),
+        Stage(steps=1000, crop=64, batch=16, loss="l1_ssim", resize=64),
+        Stage(steps=520, crop=128, batch=8, loss="l1_ssim", resize=128),
         # Then detail at the scale of use.
-        Stage(steps=400, crop=208, batch=4, loss="l1_ssim"),
+        Stage(steps=260, crop=208, batch=4, loss="l1_ssim"),
     ),
     loss="l1_ssim",
     ssim_weight=0.5,

@@ -9,6 +9,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from orbax.checkpoint import v1 as ocp
 
 from smnet_jax.errors import InputError
+from smnet_jax.training import hosts
 from smnet_jax.training.config import Config, check_same, to_json
 from smnet_jax.training.step import TrainState
 
@@ -19,7 +20,8 @@ class Checkpoints:
     """The checkpoints of a run, in `workdir/checkpoints/STEP`. In a run of several processes all make every call."""
 
     def __init__(self, workdir: Path, keep: int):
-        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells of every file it opens
+        # Orbax tells of every file it opens, and writes tracebacks of what it also raises.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self.folder = workdir.absolute() / "checkpoints"
         self.unreadable: list[str] = []
         preserve = ocp.training.preservation_policies
@@ -59,6 +61,8 @@ class Checkpoints:
                 custom_metadata={"config": to_json(config), **run},
             )
         except Exception as error:
+            if hosts.lost_another(error):
+                raise
             raise self._unwritable(error) from error
 
     def wait(self) -> None:
@@ -66,6 +70,8 @@ class Checkpoints:
         try:
             self._orbax.wait()
         except Exception as error:
+            if hosts.lost_another(error):
+                raise
             raise self._unwritable(error) from error
 
     def restore(self, like: TrainState, config: Config, mesh: Mesh) -> tuple[TrainState, dict[str, Any]] | None:

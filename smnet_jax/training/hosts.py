@@ -1,17 +1,22 @@
 """Several processes, one run: joining them, deciding together, and who writes."""
 
 import os
+import re
 import sys
+import traceback
 from typing import NoReturn
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from smnet_jax.errors import InputError
 from smnet_jax.training.config import Config
 
 # A process that stays silent this long is taken for dead, and all the others end.
 HEARTBEAT_SECONDS = 30
+
+_FAILED_STATUS = re.compile("(ABORTED|CANCELLED|DEADLINE_EXCEEDED|INTERNAL|UNAVAILABLE|UNKNOWN): ")
 
 
 def join(config: Config) -> None:
@@ -26,17 +31,30 @@ def join(config: Config) -> None:
         )
 
 
+def lost_another(error: Exception) -> bool:
+    """Whether `error` is how a process learns that another has died: a collective or a barrier that fails."""
+    if jax.process_count() == 1:
+        return False
+    # Not every layer raises XLA's failed collectives as JAX's own class, but all keep the status in the message.
+    return isinstance(error, (jax.errors.JaxRuntimeError, TimeoutError)) or bool(_FAILED_STATUS.match(str(error)))
+
+
 def end_alone(error: Exception) -> NoReturn:
-    """End this process at once, because another is gone: whatever would wait for it (Orbax, JAX's own shutdown) would
-    wait for ever. Exit code 1."""
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-    print(
-        f"smnet: another process of this run has ended ({reason}); give all of them the same commands again: "
-        "they continue from the last finished checkpoint",
-        file=sys.stderr,
-        flush=True,
-    )
-    os._exit(1)
+    """End this process of several at once, saying why: whatever would wait for the others (Orbax, JAX's own shutdown)
+    could wait for ever. Exit code 2 for an InputError, else 1."""
+    if isinstance(error, InputError):
+        print(f"smnet: {error}", file=sys.stderr)
+    elif lost_another(error):
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        print(
+            f"smnet: another process of this run has ended ({reason}); give all of them the same commands again: "
+            "they continue from the last finished checkpoint",
+            file=sys.stderr,
+        )
+    else:
+        traceback.print_exception(error)
+    sys.stderr.flush()
+    os._exit(2 if isinstance(error, InputError) else 1)
 
 
 def is_writer() -> bool:

@@ -58,7 +58,7 @@ def train(config: Config, workdir: Path) -> Outcome:
     with _stop_signals() as stopped:
         try:
             outcome = run.to_the_end(stopped)
-        except jax.errors.JaxRuntimeError as error:
+        except Exception as error:
             if config.processes > 1:
                 hosts.end_alone(error)
             raise
