@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from smnet_jax.gradients import product
+
 Form = Literal["auto", "conv", "subpixel"]
 Precision = lax.PrecisionLike
 
@@ -34,7 +36,7 @@ def prelu(x: jax.Array, slope: jax.Array) -> jax.Array:
 
 
 def conv1x1(
-    x: jax.Array, kernel: jax.Array, bias: jax.Array | None = None, *, precision: Precision = None
+    x: jax.Array, kernel: jax.Array, bias: jax.Array | None = None, *, precision: Precision = None, form: Form = "conv"
 ) -> jax.Array:
     """(N,H,W,I) -> (N,H,W,O) by a kernel of (1,1,I,O), written as the matrix product that it is.
 
@@ -42,7 +44,9 @@ def conv1x1(
     fifth of the equal convolution's cycles.
     """
     kernel = kernel.astype(x.dtype)
-    if kernel.ndim == 5:
+    if form == "subpixel":
+        y = product(x, kernel[..., 0, 0, :, :], precision)
+    elif kernel.ndim == 5:
         y = jnp.einsum("nhwi,nio->nhwo", x, kernel[:, 0, 0], precision=precision)
     else:
         y = jnp.einsum("nhwi,io->nhwo", x, kernel[0, 0], precision=precision)

@@ -47,8 +47,9 @@ class Conv(nn.Module):
         )
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        convolve = layers.conv3x3 if self.size == 3 else layers.conv1x1
-        return convolve(x, self.kernel, self.offset, precision=self.compute.precision)
+        if self.size == 3:
+            return layers.conv3x3(x, self.kernel, self.offset, precision=self.compute.precision)
+        return layers.conv1x1(x, self.kernel, self.offset, precision=self.compute.precision, form=self.compute.form)
 
 
 class PReLU(nn.Module):
@@ -186,7 +187,9 @@ class GFRM(nn.Module):
     def __call__(self, z: jax.Array, s: jax.Array) -> jax.Array:
         """PReLU(conv1x1(z * s + z)): s scales input channels, so it goes into the kernel and z is read only once."""
         kernel = (1 + s)[:, None, None, :, None] * self.out.kernel  # (N,1,1,3c,3c)
-        return self.out_act(layers.conv1x1(z, kernel, self.out.offset, precision=self.compute.precision))
+        return self.out_act(
+            layers.conv1x1(z, kernel, self.out.offset, precision=self.compute.precision, form=self.compute.form)
+        )
 
 
 class Dense(nn.Module):

@@ -4,13 +4,12 @@ import argparse
 import json
 import multiprocessing
 import statistics
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from smnet_jax.bench import machine
 from smnet_jax.bench.contenders import NAMES, TORCH, Missing, build
+from smnet_jax.bench.turns import say, take_turns
 from smnet_jax.errors import InputError
 
 SUMMARY = "one picture on this machine: smnet-jax, PyTorch three ways, ONNX Runtime"
@@ -51,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         found = measure(variant, args.width, height, breadth, args.repeats, args.only)
         if not args.no_memory:
             for name, row in found["rows"].items():
-                _say(f"{variant}: memory of {name}")
+                say(f"{variant}: memory of {name}")
                 row["peak_memory"] = memory(name, variant, args.width, height, breadth)
         result["variants"][variant] = found
         print(table(variant, found))
@@ -76,7 +75,7 @@ def measure(
 
     contenders, missing, pictures = {}, {}, {}
     for name in names:
-        _say(f"{variant}: preparing {name}")
+        say(f"{variant}: preparing {name}")
         try:
             contenders[name] = build(name, variant, width, height, breadth)
             pictures[name] = contenders[name].run()
@@ -89,13 +88,7 @@ def measure(
             raise RuntimeError(f"{name} differs by {difference:.1e} from {next(iter(pictures))}")
     runs = {name: contender.run for name, contender in contenders.items()}
     runs["matmul"] = machine.matmul(MATMUL)
-    clocks: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
-    for turn in range(repeats):
-        for name, compute in runs.items():
-            _say(f"{variant}: round {turn + 1} of {repeats}, {name}")
-            clock, cpu = time.perf_counter(), time.process_time()
-            compute()
-            clocks[name].append((time.perf_counter() - clock, time.process_time() - cpu))
+    clocks = take_turns(runs, repeats, variant)
     peak = 2 * MATMUL**3 / statistics.median(clock for clock, _ in clocks["matmul"])
     rows = {}
     for name, contender in contenders.items():
@@ -163,8 +156,3 @@ def _size(text: str) -> tuple[int, int]:
     if not (breadth.isdecimal() and height.isdecimal()) or int(breadth) % 4 or int(height) % 4 or not int(height):
         raise InputError(f"--size {text}: must be WIDTHxHEIGHT, both multiples of 4")
     return int(breadth), int(height)
-
-
-def _say(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,52 @@
+import json
+
+import pytest
+
+from smnet_jax.bench import step, trainers
+from smnet_jax.cli import main
+
+SMALL = ["bench", "step", "--width", "4", "--crop", "12", "--batch", "2", "--loss", "l1_ssim", "--repeats", "1"]
+
+
+def test_numbers_and_table(tmp_path, capsys):
+    pytest.importorskip("torch")
+    numbers = tmp_path / "numbers.json"
+    names = [trainers.OURS, *trainers.TORCH]
+    assert main([*SMALL, "--only", *names, "--parts", "--json", str(numbers)]) == 0
+    found = json.loads(numbers.read_text())
+    assert list(found["rows"]) == names and found["what"]["width"] == 4
+    ours, eager, _ = (found["rows"][name]["first_losses"] for name in names)
+    # The second loss is taken after Adam's first step: both frameworks took the same one.
+    assert ours == pytest.approx(eager, rel=1e-4) and ours[0] != ours[1]
+    assert set(found["rows"][trainers.OURS]["parts"]) == {"forward", "forward and loss", "Adam"}
+    assert "times as fast as PyTorch eager" in capsys.readouterr().out
+
+
+def test_ratios_take_our_best():
+    rows = {trainers.OURS: {"seconds": 3.0}, trainers.SHARED: {"seconds": 2.0}, "PyTorch eager": {"seconds": 5.0}}
+    assert step.ratios({"rows": rows}) == {"PyTorch eager": 2.5}
+    assert step.ratios({"rows": {"PyTorch eager": {"seconds": 5.0}}}) == {}
+
+
+def test_another_training_is_not_timed(monkeypatch):
+    losses = iter([1.0, 0.9, 1.0, 0.8])
+    monkeypatch.setattr(trainers, "build", lambda *_: trainers.Trainer(lambda: next(losses), {}))
+    case = trainers.make_case("lol", 4, 1, 12, "l1_ssim")
+    with pytest.raises(RuntimeError, match="PyTorch eager trains something else"):
+        step.measure(case, 1, (trainers.OURS, "PyTorch eager"))
+
+
+def test_what_cannot_be_shared_is_named():
+    case = trainers.make_case("lol", 4, 3, 12, "l1_ssim")
+    with pytest.raises(trainers.Missing, match="3 pictures do not divide over 2"):
+        trainers.build(trainers.SHARED, case, cores=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(["--repeats", "0"], "--repeats"), (["--width", "6"], "--width"), (["--crop", "10"], "--crop"),
+     (["--threads", "999"], "--threads")],
+)  # fmt: skip
+def test_bad_arguments(arguments, says, capsys):
+    assert main([*SMALL, *arguments]) == 2
+    assert says in capsys.readouterr().err
