@@ -21,7 +21,6 @@ Weights = str | os.PathLike[str] | tuple[SMNet, Variables] | None
 Tile = Literal["auto", "off"] | int
 Brighten = Callable[[np.ndarray], np.ndarray]  # (H,W,3) to the same
 
-_SHARE_OF_MEMORY = 0.8  # of what is available, to "auto"
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow turns RGB to gray
 
 
@@ -72,9 +71,10 @@ def enhance_picture(
 
     progress: is called with the share of the work done where the picture is computed in tiles.
     """
-    brighten = functools.partial(_brighten, model, variables, tile=tile, max_memory=max_memory, progress=progress)
-    rgb = _brightened(brighten, picture.rgb, picture.gray, strength)
-    return dataclasses.replace(picture, rgb=rgb)
+    notes: list[str] = []
+    how: dict[str, Any] = {"tile": tile, "max_memory": max_memory, "progress": progress, "note": notes.append}
+    rgb = _brightened(functools.partial(_brighten, model, variables, **how), picture.rgb, picture.gray, strength)
+    return dataclasses.replace(picture, rgb=rgb, notes=(*picture.notes, *notes))
 
 
 def _enhance_array(brighten: Brighten, values: np.ndarray, strength: float) -> np.ndarray:
@@ -132,6 +132,7 @@ def _brighten(
     tile: Tile,
     max_memory: int | None = None,
     progress: Callable[[float], None] | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> np.ndarray:
     """The network on one picture of any size, (H,W,3) -> (H,W,3) float32, not clipped; whole or in tiles."""
     check_tile(tile)
@@ -139,7 +140,8 @@ def _brighten(
     height, width = padded.shape[:2]
     cut = _cut(model, height, width, tile, max_memory)
     if cut is not None:
-        result = tiling.enhance_tiled(model, variables, padded, cut, progress=progress)
+        result, done = tiling.enhance_tiled(model, variables, padded, cut, progress=progress)
+        note(f"computed in {done.tiles} tiles, with {done.work:.2f} times the operations of the whole picture")
         return padding.crop(result, *low.shape[:2])
     try:
         result = compiled(model, variables, height, width)(variables, padded[None])
@@ -154,11 +156,7 @@ def _cut(model: SMNet, height: int, width: int, tile: Tile, max_memory: int | No
     """The tile's rows and columns, None for the whole picture."""
     if isinstance(tile, int):
         return tile, tile
-    if tile == "off":
-        return None
-    if max_memory is None:
-        max_memory = int(_SHARE_OF_MEMORY * tiling.available_memory())
-    return tiling.choose_tile(height, width, model, max_memory)
+    return None if tile == "off" else tiling.plan(height, width, model, max_memory)
 
 
 def check_tile(tile: Tile) -> None:

@@ -171,13 +171,10 @@ def _compared(
     if vgg[0] is None:
         out.print(f"loss, gradients and update: not compared ({vgg[1]})", soft_wrap=True, markup=False)
     out.print(report.modes_table(outcomes, stages.output(architecture.blocks)))
-    for outcome in outcomes:
-        if not outcome.differences:
-            out.print(f"{outcome.mode.name}: skipped, {outcome.mode.skipped}", soft_wrap=True, markup=False)
     outside = first_outside(d for d in (*strict, *(d for o in outcomes[1:] for d in o.differences)))
     verdict = "within tolerance" if outside is None else f"NOT within tolerance, first at {outside.stage}"
     out.print(f"verdict: {verdict}", soft_wrap=True, markup=False)
-    if args.heatmap and outcomes[0].worst:
+    if args.heatmap:
         report.write_heat_map(args.heatmap, *outcomes[0].worst)
     return {
         "variant": architecture.variant,

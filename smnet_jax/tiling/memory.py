@@ -15,6 +15,7 @@ from smnet_jax.tiling.windows import ALIGNMENT, HALO
 _MAPS = 13
 _PICTURES = 4  # copies of the picture itself, float32 RGB: input, padded, result, and one while it is clipped
 _PROGRAM = 500 << 20  # Python, JAX and the compiled programs
+_SHARE_OF_MEMORY = 0.8  # of what is available, to this process
 
 
 def bytes_needed(height: int, width: int, model: SMNet) -> int:
@@ -55,6 +56,24 @@ def choose_tile(height: int, width: int, model: SMNet, max_memory: int) -> tuple
             f"{math.ceil(least / 2**20)} MiB are enough"
         )
     return best[1] - HALO, best[2] - HALO
+
+
+def plan(height: int, width: int, model: SMNet, max_memory: int | None = None) -> tuple[int, int] | None:
+    """The tile for `enhance_tiled` on this machine, (rows, columns); None where the whole picture fits.
+
+    max_memory: bytes that the process itself may take. If None, most of what is available for a picture computed whole;
+    where it must be cut half of that, if it is enough, so that temporary files can stay in memory too. Raises
+    InputError where not even the smallest tile fits.
+    """
+    if max_memory is not None:
+        return choose_tile(height, width, model, max_memory)
+    most = int(_SHARE_OF_MEMORY * available_memory())
+    if choose_tile(height, width, model, most) is None:
+        return None
+    try:
+        return choose_tile(height, width, model, most // 2)
+    except InputError:
+        return choose_tile(height, width, model, most)
 
 
 def _window_sizes(length: int) -> list[int]:

@@ -4,14 +4,18 @@ import math
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from smnet_jax.errors import InputError
-from smnet_jax.tiling.windows import Span
+
+Item = TypeVar("Item")
+
+_SHARE_OF_DISK = 0.8  # of what is free, to what could also be computed again
 
 
 class Features:
@@ -32,9 +36,9 @@ class Features:
         self.values = _file_array(shape, np.dtype(dtype), folder)
         self.old, self.new = 0, self.margin  # rows by which the values in the file are shifted down
 
-    def order(self, rows: Sequence[Span]) -> list[Span]:
-        """Rows of tiles in the one order in which they may be replaced."""
-        return list(rows) if self.new <= self.old else list(reversed(rows))
+    def order(self, tiles: Sequence[Item]) -> list[Item]:
+        """Tiles, given from the top, in the one order in which they may be replaced."""
+        return list(tiles) if self.new <= self.old else list(reversed(tiles))
 
     def read(self, rows: slice, columns: slice) -> np.ndarray:
         """A copy of the present values."""
@@ -49,6 +53,39 @@ class Features:
         self.old, self.new = self.new, self.old
 
 
+class Kept:
+    """Arrays of one shape in a temporary file without a name, as many as it is worth while and the disk has room for.
+
+    It stops to take more where writing turns out slower than computing again: on a slow disk, or with an accelerator.
+    """
+
+    def __init__(self, most: int, shape: tuple[int, ...], dtype: Any, folder: Path) -> None:
+        """`most`: how many there are."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        room = int(_SHARE_OF_DISK * _free(folder)) // size
+        self.values = _file_array((min(most, room), *shape), np.dtype(dtype), folder) if min(most, room) else None
+        self.numbers: set[int] = set()
+        self.writing, self.computing = 0.0, 0.0  # seconds so far
+
+    def forget(self) -> None:
+        """All arrays are void."""
+        self.numbers.clear()
+
+    def offer(self, number: int, values: np.ndarray, seconds: float) -> None:
+        """Keep the array of this number, or not; computing it took `seconds`."""
+        if self.values is None or number >= len(self.values) or self.writing > self.computing:
+            return
+        started = time.perf_counter()
+        self.values[number] = values
+        self.numbers.add(number)
+        self.writing += time.perf_counter() - started
+        self.computing += seconds
+
+    def get(self, number: int) -> np.ndarray | None:
+        """The array itself, not a copy: the pages of the file. None if it was not kept."""
+        return np.asarray(self.values[number]) if self.values is not None and number in self.numbers else None
+
+
 def default_folder() -> Path:
     """Where temporary files of many gigabytes belong: $TMPDIR, else /var/tmp, which, unlike /tmp, is on a disk."""
     if "TMPDIR" not in os.environ and os.access("/var/tmp", os.W_OK):
@@ -59,7 +96,7 @@ def default_folder() -> Path:
 def _file_array(shape: tuple[int, ...], dtype: np.dtype, folder: Path) -> np.ndarray:
     size = math.prod(shape) * dtype.itemsize
     try:
-        free = shutil.disk_usage(folder).free
+        free = _free(folder)
         if free < size:
             raise InputError(
                 f"{folder}: {size / 1e9:.1f} GB are needed there for a while, {free / 1e9:.1f} are free; "
@@ -71,6 +108,10 @@ def _file_array(shape: tuple[int, ...], dtype: np.dtype, folder: Path) -> np.nda
             return np.memmap(file, dtype, "r+" if hasattr(os, "posix_fallocate") else "w+", shape=shape)
     except OSError as error:
         raise InputError(f"{folder}: {size / 1e9:.1f} GB cannot be kept there ({error.strerror})") from error
+
+
+def _free(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
 
 
 def _shifted(rows: slice, by: int) -> slice:

@@ -1,35 +1,36 @@
-"""One picture in tiles on one device, exactly: memory for a tile, time for twice the local part."""
+"""One picture in tiles on one device, exactly: memory for a tile, and little more work than for the whole."""
 
 import functools
+import itertools
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from smnet_jax.model import SMNet
-from smnet_jax.tiling.scratch import Features, default_folder
-from smnet_jax.tiling.windows import Span, spans
+from smnet_jax.tiling.scratch import Features, Kept, default_folder
+from smnet_jax.tiling.windows import Span, inner, spans
 
 Progress = Callable[[float], None]
-
-# Share of a block's multiplications in its pass over the statistics and in the one over the result; the stem's in
-# units of a block's. Only the progress bar uses them.
-_GATHER, _APPLY, _EMBED = 0.43, 0.57, 0.07
+Tile = int | tuple[int, int]
 
 
 def enhance_tiled(
     model: SMNet,
     variables: Mapping[str, Any],
     low: np.ndarray,
-    tile: int | tuple[int, int],
+    tile: Tile,
     *,
+    keep: bool = True,
     progress: Progress | None = None,
     folder: str | os.PathLike[str] | None = None,
-) -> np.ndarray:
+) -> tuple[np.ndarray, "Done"]:
     """The network on one picture (H,W,3) in [0, 1], H and W multiples of 4 -> (H,W,3) float32, not clipped.
 
     Equal to `model.apply` on the whole picture up to float32 rounding, for every tile size. Each block goes over the
@@ -37,105 +38,205 @@ def enhance_tiled(
     (width * 4 bytes a pixel) are kept in an unnamed temporary file.
 
     tile: side of the area that each window contributes, or (rows, columns); the window adds HALO to both.
+    keep: have a second such file (three times that), for what the first pass computed; what does not go in the second
+        pass computes again.
     progress: is called with the share of the work done, from 0 to 1.
-    folder: for the temporary file; $TMPDIR or /var/tmp if None.
+    folder: for the temporary files; $TMPDIR or /var/tmp if None.
 
     Raises ValueError for another shape, InputError where the folder lacks space.
     """
     if low.ndim != 3 or low.shape[2] != 3 or low.shape[0] % 4 or low.shape[1] % 4:
         raise ValueError(f"low is {low.shape}: must be (H,W,3) with H and W multiples of 4")
     height, width = low.shape[:2]
-    tile_rows, tile_columns = (tile, tile) if isinstance(tile, int) else tile
-    rows, columns = spans(height, tile_rows), spans(width, tile_columns)
-    programs = _programs(model)
+    cut = _cut(height, width, tile)
+    programs = _programs(model, cut.window, cut.inner)
     variables = jax.device_put(variables)
-    report = _Report(progress, len(rows) * len(columns), model.blocks)
-    margin = rows[0].size if len(rows) * len(columns) > 1 else 0
     folder = default_folder() if folder is None else Path(folder)
-    features = Features(height, width, model.width, model.dtype, margin, folder)
+    features = Features(height, width, model.width, model.dtype, cut.window[0] if len(cut.tiles) > 1 else 0, folder)
+    kept = Kept(len(cut.tiles) if keep else 0, (*cut.inner, 3 * model.width), model.dtype, folder)
+    report = _Report(progress, programs.operations(len(cut.tiles), again=0 if keep else len(cut.tiles) * model.blocks))
     result = np.empty((height, width, 3), np.float32)
 
-    for row in features.order(rows):
-        for column in columns:
-            x = programs.embed(variables, low[row.window, column.window])
-            features.write(row.core, column.core, _core(x, row, column))
-            report.done(_EMBED)
+    def local(at: "_Tile") -> Any:
+        found = programs.local(variables, features.read(at.row.window, at.column.window), at.bounds, at.offset)
+        report.done(programs.local)
+        return found
+
+    for at in features.order(cut.tiles):
+        x = programs.embed(variables, low[at.row.window, at.column.window])
+        features.write(at.row.core, at.column.core, _core(x, at.row, at.column))
+        report.done(programs.embed)
     for block in range(model.blocks):
         features.turn()
+        kept.forget()
         total, peak = 0.0, -np.inf
-        for row in rows:
-            for column in columns:
-                x = features.read(row.window, column.window)
-                sums, top = programs.gather(variables, x, _bounds(row, column))
-                total, peak = total + np.asarray(sums).sum(0, dtype=np.float64), np.maximum(peak, top)
-                report.done(_GATHER)
+        for at in cut.tiles:
+            started = time.perf_counter()
+            z, sums, top = local(at)
+            total, peak = total + np.asarray(sums).sum(0, dtype=np.float64), np.maximum(peak, top)
+            kept.offer(at.number, np.asarray(z), time.perf_counter() - started)
         mean = np.asarray(total / (height * width), np.float32)
         weights = programs.gate(variables, mean[None], np.asarray(peak)[None])
-        for row in features.order(rows):
-            for column in columns:
-                x = features.read(row.window, column.window)
-                if block < model.blocks - 1:
-                    y = programs.apply(variables, x, weights)
-                    features.write(row.core, column.core, _core(y, row, column))
-                else:
-                    y = programs.finish(variables, x, weights, low[row.window, column.window])
-                    result[row.core, column.core] = _core(y, row, column)
-                report.done(_APPLY)
-    return result
+        for at in features.order(cut.tiles):
+            z = kept.get(at.number)
+            z = local(at)[0] if z is None else z
+            row, column = at.inner_row, at.inner_column
+            x = features.read(row.window, column.window)
+            if block < model.blocks - 1:
+                y = programs.finish(variables, z, weights, x)
+                features.write(row.core, column.core, _core(y, row, column))
+                report.done(programs.finish)
+            else:
+                y = programs.decode(variables, z, weights, x, low[row.window, column.window])
+                result[row.core, column.core] = _core(y, row, column)
+                report.done(programs.decode)
+    return result, Done(len(cut.tiles), report.work / _whole(model, height, width))
+
+
+class Done(NamedTuple):
+    """What it took: number of tiles, and operations over those of the whole picture at once.
+
+    Both counted by JAX in the programs that it hands to the compiler.
+    """
+
+    tiles: int
+    work: float
+
+
+class _Tile(NamedTuple):
+    """One window: `row` and `column` while the local part is computed, `inner_*` once the gate is known."""
+
+    number: int
+    row: Span
+    column: Span
+    inner_row: Span
+    inner_column: Span
+
+    @property
+    def bounds(self) -> np.ndarray:
+        """Where the core lies in the window: top, bottom, left, right."""
+        rows, columns = self.row.core_in_window, self.column.core_in_window
+        return np.array([rows.start, rows.stop, columns.start, columns.stop], np.int32)
+
+    @property
+    def offset(self) -> np.ndarray:
+        """Where the inner window begins in the window."""
+        return np.array([self.inner_row.start - self.row.start, self.inner_column.start - self.column.start], np.int32)
+
+
+class _Cut(NamedTuple):
+    """A picture cut into windows of one size."""
+
+    tiles: list[_Tile]
+    """By rows of tiles, from the top."""
+    window: tuple[int, int]
+    inner: tuple[int, int]
+
+
+def _cut(height: int, width: int, tile: Tile) -> _Cut:
+    tile_rows, tile_columns = (tile, tile) if isinstance(tile, int) else tile
+    rows, columns = spans(height, tile_rows), spans(width, tile_columns)
+    inner_rows, inner_columns = inner(rows), inner(columns)
+    tiles = [
+        _Tile(number, rows[i], columns[j], inner_rows[i], inner_columns[j])
+        for number, (i, j) in enumerate(itertools.product(range(len(rows)), range(len(columns))))
+    ]
+    return _Cut(tiles, (rows[0].size, columns[0].size), (inner_rows[0].size, inner_columns[0].size))
+
+
+class _Program:
+    """A function compiled at its first call, which knows the operations it takes."""
+
+    def __init__(self, function: Callable[..., Any], *kinds: Any) -> None:
+        self._lowered = jax.jit(function).lower(*kinds)
+        self.operations = _count(self._lowered)
+
+    @functools.cached_property
+    def compiled(self) -> Any:
+        return self._lowered.compile()
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.compiled(*arguments)
 
 
 class _Programs:
-    """The passes over one window (h,w,...), compiled once per window size."""
+    """The passes over one window (h,w,...) and its inner part."""
 
-    def __init__(self, model: SMNet) -> None:
+    def __init__(self, model: SMNet, window: tuple[int, int], inside: tuple[int, int]) -> None:
         def embed(variables, low):
             return model.apply(variables, low[None], method="embed")[0]
 
-        def local(variables, x):
-            return model.apply(variables, x[None], method="local")
-
-        def gather(variables, x, bounds):
-            """Sums over columns (h,3c) and maximum (3c,) of the window's core; the rows are summed in float64."""
-            z = local(variables, x)[0].astype(jnp.float32)
+        def local(variables, x, bounds, offset):
+            """Local features of the inner window; sums over the core's columns (h,3c), the rows are summed in float64;
+            the core's maximum (3c,)."""
+            found: Any = model.apply(variables, x[None], method="local")
+            z = found[0].astype(jnp.float32)
             top, bottom, left, right = bounds
             row, column = jnp.arange(z.shape[0])[:, None, None], jnp.arange(z.shape[1])[None, :, None]
             core = (row >= top) & (row < bottom) & (column >= left) & (column < right)
-            return jnp.where(core, z, 0).sum(1), jnp.where(core, z, -jnp.inf).max((0, 1))
+            sums, peak = jnp.where(core, z, 0).sum(1), jnp.where(core, z, -jnp.inf).max((0, 1))
+            return lax.dynamic_slice(found[0], (*offset, 0), (*inside, z.shape[2])), sums, peak
 
         def gate(variables, mean, peak):
             return model.apply(variables, mean, peak, method="gate")
 
-        def apply(variables, x, weights):
-            return model.apply(variables, local(variables, x), weights, x[None], method="recalibrate")[0]
+        def finish(variables, z, weights, x):
+            return model.apply(variables, z[None], weights, x[None], method="recalibrate")[0]
 
-        def finish(variables, x, weights, low):
-            y = apply(variables, x, weights)
+        def decode(variables, z, weights, x, low):
+            y = finish(variables, z, weights, x)
             return model.apply(variables, y[None], low[None], method="decode")[0]
 
-        self.embed, self.gather, self.gate = jax.jit(embed), jax.jit(gather), jax.jit(gate)
-        self.apply, self.finish = jax.jit(apply), jax.jit(finish)
+        def array(*shape: int, dtype: Any = model.dtype) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(shape, dtype)
+
+        variables, c = _abstract(model), model.width
+        corners = array(4, dtype=jnp.int32), array(2, dtype=jnp.int32)
+        statistics = array(1, 3 * c, dtype=jnp.float32)
+        after_gate = array(*inside, 3 * c), statistics, array(*inside, c)
+        self.embed = _Program(embed, variables, array(*window, 3, dtype=jnp.float32))
+        self.local = _Program(local, variables, array(*window, c), *corners)
+        self.gate = _Program(gate, variables, statistics, statistics)
+        self.finish = _Program(finish, variables, *after_gate)
+        self.decode = _Program(decode, variables, *after_gate, array(*inside, 3, dtype=jnp.float32))
+        self.blocks = model.blocks
+
+    def operations(self, tiles: int, again: int) -> float:
+        """Of a picture in so many tiles, with `again` local parts computed a second time."""
+        after = (self.blocks - 1) * self.finish.operations + self.decode.operations
+        return tiles * (self.embed.operations + after) + (tiles * self.blocks + again) * self.local.operations
 
 
 _programs = functools.lru_cache(maxsize=2)(_Programs)  # so that a folder of equal pictures compiles once
 
 
+def _abstract(model: SMNet) -> Any:
+    """The network's variables without their values."""
+    return jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 4, 4, 3)))
+
+
+def _count(lowered: Any) -> float:
+    return (lowered.cost_analysis() or {}).get("flops", 0.0)
+
+
+@functools.lru_cache(maxsize=16)
+def _whole(model: SMNet, height: int, width: int) -> float:
+    """Operations of the picture at once."""
+    low = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
+    return _count(jax.jit(lambda variables, low: model.apply(variables, low)).lower(_abstract(model), low))
+
+
 class _Report:
     """Adds up the work done."""
 
-    def __init__(self, progress: Progress | None, tiles: int, blocks: int) -> None:
-        self.progress, self.work = progress, 0.0
-        self.total = tiles * (_EMBED + blocks * (_GATHER + _APPLY))
+    def __init__(self, progress: Progress | None, total: float) -> None:
+        self.progress, self.work, self.total = progress, 0.0, total
 
-    def done(self, work: float) -> None:
-        self.work += work
+    def done(self, program: _Program) -> None:
+        self.work += program.operations
         if self.progress is not None:
             self.progress(min(1.0, self.work / self.total))
 
 
 def _core(values: jax.Array, row: Span, column: Span) -> np.ndarray:
     return np.asarray(values)[row.core_in_window, column.core_in_window]
-
-
-def _bounds(row: Span, column: Span) -> np.ndarray:
-    rows, columns = row.core_in_window, column.core_in_window
-    return np.array([rows.start, rows.stop, columns.start, columns.stop], np.int32)

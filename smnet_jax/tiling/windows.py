@@ -6,18 +6,22 @@ resampling layers see further before than after). The 3x3 convolutions that foll
 one pixel further each, but there the local features still depend on nothing that lies further away. Rounded to
 multiples of four, that makes 28 and 24.
 
+Once the gate is known only those two 3x3 convolutions are left: what they need is REACH pixels around what is given.
+
 At the picture's border a window ends where the picture ends, so the network treats that border as it always does
 (zeros, reflection, clamping). Where a window is cut inside the picture the same happens, wrongly, but no deeper than
 the halo, and those pixels are another window's to give.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 BEFORE = 28  # pixels of halo above and left of what a window gives
 AFTER = 24  # below and right of it
 HALO = BEFORE + AFTER
 ALIGNMENT = 4
+REACH = 2  # of the block's last convolution and the head's
 
 
 @dataclass(frozen=True)
@@ -68,3 +72,15 @@ def evenly(length: int, count: int) -> list[Span]:
     starts = [i * (length - size) // (count - 1) // ALIGNMENT * ALIGNMENT for i in range(count)]
     edges = [0, *(start + BEFORE for start in starts[1:]), length]
     return [Span(start, size, edges[i], edges[i + 1]) for i, start in enumerate(starts)]
+
+
+def inner(cut: Sequence[Span]) -> list[Span]:
+    """The part of each window that is still needed once the gate is known: its core and REACH around it.
+
+    All have one size again. Unlike the windows they begin anywhere: what is left to do knows only one scale.
+    """
+    size = min(cut[0].size, max(span.last - span.first for span in cut) + 2 * REACH)
+    return [
+        Span(min(max(span.first - REACH, span.start), span.start + span.size - size), size, span.first, span.last)
+        for span in cut
+    ]

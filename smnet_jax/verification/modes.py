@@ -33,9 +33,8 @@ class Mode:
     name: str
     tolerance: float
     about: str
-    fields: dict[str, Any] | None = None
-    """Of SMNet; None where skipped."""
-    skipped: str = ""
+    fields: dict[str, Any]
+    """Of SMNet."""
 
 
 def all_modes(backend: str) -> list[Mode]:
@@ -43,13 +42,7 @@ def all_modes(backend: str) -> list[Mode]:
     exact, default = {"precision": "highest"}, DEFAULT_PRECISION.get(backend, BFLOAT16)
     return [
         Mode("float32 conv", EXACT, "highest precision, one convolution per layer", {"form": "conv", **exact}),
-        Mode("float32 subpixel", EXACT, "highest precision, CPU's form", {"form": "subpixel", **exact}),
-        Mode(
-            "folded",
-            EXACT,
-            "highest precision, linear layers merged for inference",
-            skipped="this version has no folded form",
-        ),
+        Mode("folded", EXACT, "highest precision, merged layers: the form CPUs use", {"form": "subpixel", **exact}),
         Mode("default", default, f"what {backend} does with float32 unless told otherwise", {}),
         Mode("bfloat16", BFLOAT16, "activations in bfloat16", {"dtype": jnp.bfloat16}),
     ]
@@ -57,5 +50,4 @@ def all_modes(backend: str) -> list[Mode]:
 
 def forward(mode: Mode, architecture: Architecture) -> Callable[[Any, np.ndarray], Arrays]:
     """A function of (variables, low) that gives the mode's stages."""
-    assert mode.fields is not None, mode.skipped
     return stages.forward(SMNet(**vars(architecture), **mode.fields))

@@ -48,9 +48,6 @@ def modes_table(outcomes: "Sequence[Outcome]", output: str) -> Table:
     for name in ("mode", "output", "relative", "levels", "worst stage", "relative", "tolerance", ""):
         table.add_column(name, justify="left" if name in ("mode", "worst stage", "") else "right", no_wrap=True)
     for outcome in outcomes:
-        if not outcome.differences:
-            table.add_row(outcome.mode.name, "skipped", style="dim")
-            continue
         at_output = next(d for d in outcome.differences if d.stage == output)
         worst = max(outcome.differences, key=lambda d: d.relative)
         table.add_row(
@@ -96,9 +93,7 @@ def as_json(difference: Difference) -> dict[str, Any]:
 def modes_json(outcomes: "Sequence[Outcome]") -> dict[str, Any]:
     """Every mode with its stages."""
     return {
-        outcome.mode.name: {"skipped": outcome.mode.skipped}
-        if not outcome.differences
-        else {
+        outcome.mode.name: {
             "within": outcome.within,
             "levels": outcome.levels,
             "first_outside": getattr(first_outside(outcome.differences), "stage", None),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from smnet_jax.tiling.scratch import Features
+from smnet_jax.tiling.scratch import Features, Kept
 from smnet_jax.tiling.windows import spans
 
 
@@ -26,3 +26,29 @@ def test_values_are_replaced_while_their_neighbours_are_read(tile, tmp_path):
 def test_the_file_has_one_window_more_than_the_picture(tmp_path):
     assert Features(300, 120, 2, np.float32, 96, tmp_path).values.shape == (396, 120, 2)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_kept_arrays_come_back_until_they_are_void(tmp_path):
+    kept = Kept(3, (4, 5), np.float32, tmp_path)
+    for number in (0, 2):
+        kept.offer(number, np.full((4, 5), number, np.float32), seconds=1)
+    assert [None if (found := kept.get(number)) is None else found.max() for number in range(3)] == [0, None, 2]
+    assert list(tmp_path.iterdir()) == []
+    kept.forget()
+    assert kept.get(0) is None
+
+
+def test_what_is_computed_faster_than_written_is_not_kept(tmp_path):
+    kept = Kept(3, (4, 5), np.float32, tmp_path)
+    for number in range(3):
+        kept.offer(number, np.zeros((4, 5), np.float32), seconds=0)
+    assert kept.numbers == {0}
+
+
+def test_no_more_is_kept_than_the_disk_has_room_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("smnet_jax.tiling.scratch._free", lambda _: 200)
+    kept = Kept(3, (4, 5), np.float32, tmp_path)
+    for number in range(3):
+        kept.offer(number, np.zeros((4, 5), np.float32), seconds=1)
+    assert kept.numbers == {0, 1}
+    assert Kept(3, (8, 8), np.float32, tmp_path).get(0) is None

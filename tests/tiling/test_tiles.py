@@ -22,22 +22,32 @@ def whole(model, variables, low):
 
 
 @pytest.mark.parametrize(
-    ("variant", "form", "tile"),
+    ("variant", "form", "tile", "keep"),
     [
-        ("lol", "subpixel", 40),  # 2 x 3 windows
-        ("lol", "subpixel", (132, 30)),  # columns only
-        ("fivek", "subpixel", (27, 140)),  # rows only
-        ("fivek", "conv", 64),
+        ("lol", "subpixel", 40, False),  # 2 x 3 windows
+        ("lol", "subpixel", 40, True),
+        ("lol", "subpixel", (132, 30), True),  # columns only
+        ("fivek", "subpixel", (27, 140), True),  # rows only
+        ("fivek", "conv", 64, False),
     ],
 )
-def test_tiles_equal_the_whole(variant, form, tile, low):
+def test_tiles_equal_the_whole(variant, form, tile, keep, low):
     model, variables = network(variant, form)
     expected = whole(model, variables, low)
     steps: list[float] = []
-    result = enhance_tiled(model, variables, low, tile, progress=steps.append)
+    result, done = enhance_tiled(model, variables, low, tile, keep=keep, progress=steps.append)
     assert result.dtype == np.float32
     assert np.abs(result - expected).max() < 1e-5 * np.abs(expected).max()
     assert steps == sorted(steps) and steps[-1] == pytest.approx(1)
+    assert done.tiles > 1 and done.work > 1
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_work_is_counted(keep, low):
+    """One tile is the whole picture: what is left is its local part, computed once or twice."""
+    model, variables = network("lol")
+    _, one = enhance_tiled(model, variables, low, 200, keep=keep)
+    assert one.tiles == 1 and one.work == pytest.approx(1 if keep else 1.7, abs=0.05)
 
 
 def test_tiles_computed_alone_would_not(low):

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from smnet_jax.tiling.windows import AFTER, ALIGNMENT, BEFORE, HALO, evenly, spans
+from smnet_jax.tiling.windows import AFTER, ALIGNMENT, BEFORE, HALO, REACH, evenly, inner, spans
 from tests.tiling.networks import network
 
 
@@ -19,6 +19,19 @@ def test_windows_give_every_pixel_once_and_are_deep_enough(length, tile):
         assert span.start == 0 or span.first - span.start >= BEFORE
         assert span.start + span.size == length or span.start + span.size - span.last >= AFTER
     assert cut[0].size <= max(tile + ALIGNMENT - 1, 4) + HALO
+
+
+@pytest.mark.parametrize("tile", [4, 64, 100, 4000])
+@pytest.mark.parametrize("length", [4, 60, 132, 400, 1348])
+def test_inner_windows_lie_inside_and_hold_what_is_needed(length, tile):
+    cut = spans(length, tile)
+    inside = inner(cut)
+    assert len({span.size for span in inside}) == 1
+    for span, within in zip(cut, inside, strict=True):
+        assert (within.first, within.last) == (span.first, span.last)
+        assert span.start <= within.start and within.start + within.size <= span.start + span.size
+        assert within.start == 0 or within.first - within.start >= REACH
+        assert within.start + within.size == length or within.start + within.size - within.last >= REACH
 
 
 def test_windows_are_even():
