@@ -75,6 +75,8 @@ def write_pictures(root: Path, count: int, size: int) -> None:
 
 def one_run(config: configs.Config, workdir: Path) -> dict[str, Any]:
     outcome = train(config, workdir)
+    if not outcome.finished:
+        raise SystemExit("stopped; the same command goes on")
     records = [r for r in log.read(workdir / "metrics.jsonl") if r["kind"] == "train"]
     return {"loss": [r["loss"] for r in records], "psnr": outcome.scores["psnr"], "ssim": outcome.scores["ssim"]}
 

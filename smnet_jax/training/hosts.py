@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from smnet_jax.errors import InputError
 from smnet_jax.training.config import Config
 
 # A process that stays silent this long is taken for dead, and all the others end.
@@ -15,8 +16,19 @@ HEARTBEAT_SECONDS = 30
 
 
 def join(config: Config) -> None:
-    """Meet the other processes; returns when all are there. Before JAX's first operation."""
-    if config.processes > 1:
+    """Meet the other processes; returns when all are there. Before JAX's first operation.
+
+    Raises InputError where the coordinator is "auto" and the environment tells of no others.
+    """
+    if config.coordinator == "auto":
+        try:
+            jax.distributed.initialize(initialization_timeout=300, heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
+        except (ValueError, RuntimeError) as error:
+            raise InputError(
+                f"coordinator auto: nothing here tells of other processes ({_first_line(error)}); start under Slurm "
+                "or on a TPU pod, or give --coordinator HOST:PORT --processes N --process I"
+            ) from error
+    elif config.processes > 1:
         jax.distributed.initialize(
             config.coordinator,
             config.processes,
@@ -29,10 +41,9 @@ def join(config: Config) -> None:
 def end_alone(error: Exception) -> NoReturn:
     """End this process at once, because another is gone: whatever would wait for it (Orbax, JAX's own shutdown) would
     wait for ever. Exit code 1."""
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
     print(
-        f"smnet: another process of this run has ended ({reason}); give all of them the same commands again: "
-        "they continue from the last finished checkpoint",
+        f"smnet: another process of this run has ended ({_first_line(error)}); give all of them the same commands "
+        "again: they continue from the last finished checkpoint",
         file=sys.stderr,
         flush=True,
     )
@@ -57,3 +68,7 @@ def summed(values: np.ndarray) -> np.ndarray:
     if jax.process_count() == 1:
         return values
     return multihost_utils.process_allgather(values).sum(axis=0)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
