@@ -8,6 +8,7 @@ instruction in the body of a loop counts as often as the loop turns.
 import collections
 import dataclasses
 import functools
+import math
 import re
 from collections.abc import Iterator
 
@@ -82,10 +83,15 @@ class Program:
         self._frames = _frames(text)
 
     @functools.cached_property
-    def unknown_loops(self) -> list[str]:
-        """Loops whose number of turns is not in the text; they are counted as one turn."""
+    def loops(self) -> dict[str, int | None]:
+        """Loops and their turns; None where these are not in the text: such a loop is counted as one turn."""
         loops = (instruction for _, instruction, _ in self._executed(fused=False) if instruction.opcode == "while")
-        return [loop.name for loop in loops if self._turns(loop) is None]
+        return {loop.name: self._turns(loop) for loop in loops}
+
+    @property
+    def unknown_loops(self) -> list[str]:
+        """Those of unknown length."""
+        return [name for name, turns in self.loops.items() if turns is None]
 
     @functools.cached_property
     def work(self) -> list[Work]:
@@ -240,6 +246,9 @@ def _size(kind: str) -> int:
 
 
 def _group(attributes: str) -> int:
+    if match := re.search(r"replica_groups=mesh\[(.*?)\] \{(.*?)\}", attributes):
+        sizes = dict(re.findall(r"'(\w+)'=(\d+)", match[1]))
+        return math.prod(int(sizes[axis]) for axis in re.findall(r"'(\w+)'", match[2]))
     if match := re.search(r"replica_groups=\[\d+,(\d+)\]", attributes):
         return int(match[1])
     if match := re.search(r"replica_groups=\{\{([\d,]*)\}", attributes):

@@ -49,6 +49,7 @@ StackFrames
 ENTRY %main (a: bf16[2,8]) -> bf16[2,8] {
   %a = bf16[2,8]{1,0:T(8,128)(2,1)} parameter(0), metadata={op_name="a"}
   %zero = s32[] constant(0)
+  %sum = bf16[2,8]{1,0} all-reduce(%a), replica_groups=mesh['x'=4,'y'=2] {'x','y'}, to_apply=%add
   %copy = bf16[2,8]{0,1:T(8,128)(2,1)} copy(%a), backend_config={"window_config":{"estimated_cycles":"5"}}
   %start = (s32[]{:T(128)}, bf16[2,8]{1,0:T(8,128)(2,1)}) tuple(%zero, %copy)
   %while.1 = (s32[]{:T(128)}, bf16[2,8]{1,0:T(8,128)(2,1)}) while(%start), condition=%condition, body=%body
@@ -61,8 +62,9 @@ def test_loops_multiply_cycles_and_collectives():
     program = Program(TEXT)
     assert program.cycles == 5 + 3 * 70
     assert {work.name: work.runs for work in program.work} == {"copy": 1, "fusion.1": 3}
-    assert program.collective_bytes() == {"all-reduce": 3 * 32, "collective-permute": 3 * 32}
-    assert {c.kind: c.group for c in program.collectives} == {"all-reduce": 4, "collective-permute": 3}
+    assert program.collective_bytes() == {"all-reduce": 32 + 3 * 32, "collective-permute": 3 * 32}
+    groups = {(c.kind, c.group, c.runs) for c in program.collectives}
+    assert groups == {("all-reduce", 8, 1), ("all-reduce", 4, 3), ("collective-permute", 3, 3)}
     assert not program.unknown_loops
 
 
