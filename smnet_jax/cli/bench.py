@@ -5,7 +5,7 @@ import importlib
 
 SUMMARY = "measure speed and memory"
 
-BENCHES = ("infer", "tpu", "trace")
+BENCHES = ("infer", "predict", "scale", "tpu", "trace")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
