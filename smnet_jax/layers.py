@@ -1,7 +1,9 @@
 """The network's operations as pure functions, each in the forms that compilers like best.
 
-Two forms of the resampling layers exist, with the same parameters and the same results (to float32 rounding):
+Several forms of the layers exist, with the same parameters and the same results (to float32 rounding):
 
+- "straight": each operation as papers draw it, 1x1 convolutions and `jax.image.resize` included. What one writes first;
+  kept as the measure of the others.
 - "conv": one convolution each, as papers draw them. TPU and GPU compilers do these well, and rows of the picture can be
   sharded over devices with nothing but neighbour exchange.
 - "subpixel": the four output pixels of a x2 upsampling are four small dense convolutions, and the low-pass filters are
@@ -19,15 +21,15 @@ from jax import lax
 
 from smnet_jax.gradients import product
 
-Form = Literal["auto", "conv", "subpixel"]
+Form = Literal["auto", "straight", "conv", "subpixel"]
 Precision = lax.PrecisionLike
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
-def default_form() -> Form:
-    """The form that measures fastest on the default backend."""
-    return "subpixel" if jax.default_backend() == "cpu" else "conv"
+def default_form(platform: str | None = None) -> Form:
+    """The form that is fastest on a platform (JAX's name; None: the default backend's), measured or estimated."""
+    return "subpixel" if (platform or jax.default_backend()) == "cpu" else "conv"
 
 
 def prelu(x: jax.Array, slope: jax.Array) -> jax.Array:
@@ -50,6 +52,16 @@ def conv1x1(
         y = jnp.einsum("nhwi,nio->nhwo", x, kernel[:, 0, 0], precision=precision)
     else:
         y = jnp.einsum("nhwi,io->nhwo", x, kernel[0, 0], precision=precision)
+    return y if bias is None else y + bias.astype(x.dtype)
+
+
+def straight_conv1x1(
+    x: jax.Array, kernel: jax.Array, bias: jax.Array | None = None, *, precision: Precision = None
+) -> jax.Array:
+    """`conv1x1` by one kernel (1,1,I,O) as the convolution that papers call it."""
+    y = lax.conv_general_dilated(
+        x, kernel.astype(x.dtype), (1, 1), "VALID", dimension_numbers=_LAYOUT, precision=precision
+    )
     return y if bias is None else y + bias.astype(x.dtype)
 
 
@@ -90,6 +102,9 @@ def bilinear_up(x: jax.Array, form: Form) -> jax.Array:
     """Double height and width, half-pixel centres, edges clamped: (N,H,W,C) -> (N,2H,2W,C)."""
     if form == "subpixel":
         return interleave(bilinear_up_phases(x))
+    if form == "straight":
+        n, h, w, c = x.shape
+        return jax.image.resize(x, (n, 2 * h, 2 * w, c), "bilinear", precision="highest")
     # The same numbers as one dilated depthwise convolution. `jax.image.resize` would gather the whole picture on
     # every device when rows are sharded.
     channels = x.shape[-1]

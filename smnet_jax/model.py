@@ -8,7 +8,7 @@ row sharding call one by one.
 """
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +49,8 @@ class Conv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         if self.size == 3:
             return layers.conv3x3(x, self.kernel, self.offset, precision=self.compute.precision)
+        if self.compute.form == "straight":
+            return layers.straight_conv1x1(x, self.kernel, self.offset, precision=self.compute.precision)
         return layers.conv1x1(x, self.kernel, self.offset, precision=self.compute.precision, form=self.compute.form)
 
 
@@ -140,6 +142,9 @@ class Up(nn.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         top = self.act1(self.conv(x))
+        if self.compute.form == "straight":
+            top = layers.transposed_conv(top, self.up.kernel, precision=self.compute.precision)
+            return self.reduce(self.act2(top)) + self.skip(layers.bilinear_up(x, "straight"))
         bottom = self.skip(x)  # before the upsampling, which commutes with it: a quarter of the work
         precision = self.compute.precision
         if self.compute.form == "subpixel":
@@ -186,6 +191,8 @@ class GFRM(nn.Module):
 
     def __call__(self, z: jax.Array, s: jax.Array) -> jax.Array:
         """PReLU(conv1x1(z * s + z)): s scales input channels, so it goes into the kernel and z is read only once."""
+        if self.compute.form == "straight":
+            return self.out_act(self.out(z * s[:, None, None].astype(z.dtype) + z))
         kernel = (1 + s)[:, None, None, :, None] * self.out.kernel  # (N,1,1,3c,3c)
         return self.out_act(
             layers.conv1x1(z, kernel, self.out.offset, precision=self.compute.precision, form=self.compute.form)
@@ -319,8 +326,8 @@ class SMNet(nn.Module):
             raise ValueError(f"variant {self.variant!r}: there are 'lol' and 'fivek'")
         if self.width < 4 or self.width % 4:
             raise ValueError(f"width {self.width}: must be a positive multiple of 4")
-        if self.form not in ("auto", "conv", "subpixel"):
-            raise ValueError(f"form {self.form!r}: there are 'auto', 'conv' and 'subpixel'")
+        if self.form not in get_args(Form):
+            raise ValueError(f"form {self.form!r}: there are {', '.join(get_args(Form))}")
         form = layers.default_form() if self.form == "auto" else self.form
         compute = Compute(self.dtype, self.precision, form)
         self.stem = Stem(self.width, self.variant, compute)

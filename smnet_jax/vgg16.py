@@ -62,6 +62,19 @@ def vgg16_features(
     return VGG16Features(dtype, precision).apply(variables, normalise(x))  # type: ignore[return-value]
 
 
+def shapes() -> dict[str, Any]:
+    """What `load_vgg16` returns, as shapes: to compile without the weights."""
+    return {
+        "params": {
+            name: {
+                "kernel": jax.ShapeDtypeStruct((3, 3, inputs, outputs), jnp.float32),
+                "bias": jax.ShapeDtypeStruct((outputs,), jnp.float32),
+            }
+            for name, inputs, outputs in CONVOLUTIONS
+        }
+    }
+
+
 def load_vgg16(source: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     """The frozen weights as variables for `vgg16_features`, float32.
 

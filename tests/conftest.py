@@ -5,9 +5,8 @@ from pathlib import Path
 
 # Before JAX is imported: eight fake CPU devices would slow every other test, so the tests of sharding start
 # processes of their own; the cache, which all checkouts share, makes a second run of the suite several times faster.
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "smnet-jax-tests"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "smnet-jax-tests"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 import numpy as np

@@ -22,7 +22,7 @@ def golden_features(features: dict) -> dict:
     return named
 
 
-@pytest.mark.parametrize("form", ["conv", "subpixel"])
+@pytest.mark.parametrize("form", ["straight", "conv", "subpixel"])
 def test_every_tap_equals_the_published_one(golden_case, form):
     expected = golden_case.arrays("forward")
     model, variables = load(golden_case.checkpoint, form=form, precision="highest")

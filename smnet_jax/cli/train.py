@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import difflib
 import importlib
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -50,8 +51,11 @@ def run(args: argparse.Namespace) -> int:
         args=rest,
         config=(tyro.conf.FlagConversionOff,),
     )
+    from smnet_jax import compile_cache
     from smnet_jax.training.loop import train
 
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        compile_cache.use(compile_cache.default_folder())
     outcome = train(asked.config, asked.workdir)
     return 0 if outcome.finished else 128 + outcome.signal
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from smnet_jax.errors import InputError
+from smnet_jax.training import profile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +152,8 @@ class Config:
     """Latest checkpoints to keep, beside the best."""
     log_steps: int = 10
     """Steps between lines of the log."""
+    profile: str = ""
+    """START:STOP: trace these steps (from 0, STOP excluded) into WORKDIR/profile and print where their time went."""
 
     # Devices
     devices: int = 0
@@ -160,7 +163,8 @@ class Config:
     parallel: Literal["jit", "pmap"] = "jit"
     """jit: one program over a mesh. pmap: the same step under jax.pmap (one process, no rows)."""
     coordinator: str = ""
-    """HOST:PORT of process 0 for training on several hosts; empty: one process."""
+    """HOST:PORT of process 0 for training on several hosts; auto: as TPU pods, Slurm or Kubernetes tell, then without
+    processes and process; empty: one process."""
     processes: int = 1
     """Number of processes, with `coordinator`."""
     process: int = 0
@@ -171,6 +175,7 @@ class Config:
 # computes.
 FREE_ON_RESUME = frozenset(
     {"devices", "rows", "parallel", "coordinator", "processes", "process", "threads", "on_nan", "keep", "log_steps"}
+    | {"profile"}
     | {"evaluate_epochs", "evaluate_pairs", "checkpoint_minutes", "checkpoint_steps"}
 )
 
@@ -213,10 +218,13 @@ def check(config: Config) -> None:
     for name in ("holdout", "ema", "daylight"):
         if not 0 <= getattr(config, name) < 1:
             raise InputError(f"{name} {getattr(config, name)}: must be at least 0 and less than 1")
-    if config.parallel == "pmap" and (config.rows > 1 or config.processes > 1):
+    profile.parse(config.profile)
+    if config.parallel == "pmap" and (config.rows > 1 or config.processes > 1 or config.coordinator):
         raise InputError("parallel pmap: shares the batch within one process; use --parallel jit for rows or hosts")
     if config.processes > 1 and not config.coordinator:
         raise InputError("processes: needs --coordinator HOST:PORT, the address of process 0")
+    if config.coordinator == "auto" and config.processes > 1:
+        raise InputError("coordinator auto: finds out the processes itself; leave --processes and --process out")
     if not 0 <= config.process < config.processes:
         raise InputError(f"process {config.process}: must be 0 to {config.processes - 1}")
 

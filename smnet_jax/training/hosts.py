@@ -20,8 +20,19 @@ _FAILED_STATUS = re.compile("(ABORTED|CANCELLED|DEADLINE_EXCEEDED|INTERNAL|UNAVA
 
 
 def join(config: Config) -> None:
-    """Meet the other processes; returns when all are there. Before JAX's first operation."""
-    if config.processes > 1:
+    """Meet the other processes; returns when all are there. Before JAX's first operation.
+
+    Raises InputError where the coordinator is "auto" and the environment tells of no others.
+    """
+    if config.coordinator == "auto":
+        try:
+            jax.distributed.initialize(initialization_timeout=300, heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
+        except (ValueError, RuntimeError) as error:
+            raise InputError(
+                f"coordinator auto: nothing here tells of other processes ({_first_line(error)}); start under Slurm "
+                "or on a TPU pod, or give --coordinator HOST:PORT --processes N --process I"
+            ) from error
+    elif config.processes > 1:
         jax.distributed.initialize(
             config.coordinator,
             config.processes,
@@ -45,10 +56,9 @@ def end_alone(error: Exception) -> NoReturn:
     if isinstance(error, InputError):
         print(f"smnet: {error}", file=sys.stderr)
     elif lost_another(error):
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         print(
-            f"smnet: another process of this run has ended ({reason}); give all of them the same commands again: "
-            "they continue from the last finished checkpoint",
+            f"smnet: another process of this run has ended ({_first_line(error)}); give all of them the same commands "
+            "again: they continue from the last finished checkpoint",
             file=sys.stderr,
         )
     else:
@@ -75,3 +85,7 @@ def summed(values: np.ndarray) -> np.ndarray:
     if jax.process_count() == 1:
         return values
     return multihost_utils.process_allgather(values).sum(axis=0)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,15 @@ import jax
 import numpy as np
 
 from smnet_jax import weights
+from smnet_jax.bench import model_flops, peaks, trace
 from smnet_jax.data.pipeline import Loader
 from smnet_jax.errors import InputError
 from smnet_jax.initialisation import initialise
 from smnet_jax.training import config as configs
-from smnet_jax.training import hosts, inputs, log, parallel, pictures, schedule
+from smnet_jax.training import hosts, inputs, log, parallel, pictures, schedule, timing
 from smnet_jax.training.checkpoint import SCORE, Checkpoints
 from smnet_jax.training.config import Config
+from smnet_jax.training.profile import Profile
 from smnet_jax.training.schedule import Span
 from smnet_jax.training.step import (
     TrainState,
@@ -59,7 +61,7 @@ def train(config: Config, workdir: Path) -> Outcome:
         try:
             outcome = run.to_the_end(stopped)
         except Exception as error:
-            if config.processes > 1:
+            if jax.process_count() > 1:
                 hosts.end_alone(error)
             raise
         finally:
@@ -68,13 +70,15 @@ def train(config: Config, workdir: Path) -> Outcome:
 
 
 class Run:
-    """The parts of a run. `step`, `state` and `history` (of evaluations) change, the rest stays."""
+    """The parts of a run. `step`, `state`, `history` (of evaluations) and `clock` change, the rest stays."""
 
     def __init__(self, config: Config, workdir: Path):
         self.config, self.workdir = config, workdir
         self.step: int
         self.state: TrainState
         self.history: list[dict[str, float]] = []
+        self.clock = timing.Clock()
+        self.profile = Profile(config.profile, workdir / "profile")
         self.mesh = parallel.make_mesh(config)
         self.pairs, evaluation = inputs.open_data(config, progress=hosts.is_writer())
         self.spans = schedule.plan(config, len(self.pairs))
@@ -102,12 +106,14 @@ class Run:
                 self.log.say(f"stopped at step {self.step}, all saved; the same command continues")
                 return self._outcome(stopped)
         self._evaluate_and_save()
-        self.checkpoints.wait()
+        with self.clock.part("checkpoint"):
+            self.checkpoints.wait()
         self._write_results()
         return self._outcome([])
 
     def close(self) -> None:
         """Stop threads and files, whatever happened before."""
+        self.profile.close()
         self.log.close()
         self.checkpoints.close()
 
@@ -127,17 +133,30 @@ class Run:
         compiled = parallel.compile_step(step_function, self.mesh, config.parallel)
         loader = inputs.open_loader(config, self.pairs, self.spans, span, jax.process_index(), jax.process_count())
         loader.seek(self.step - span.start)
-        clock = _Clock(span.stage.batch)
+        first = self.step
+        clock = self.clock
+        clock.work(span.stage.batch, self._step_flops(span), self._peak())
         last_save = time.monotonic()
         try:
             while self.step < span.stop:
-                with clock.waiting():
+                with clock.part("input"):
                     batch = next(loader)
-                arrays = parallel.share_batch({name: batch[name] for name in ("low", "high")}, self.mesh)
-                self.state, scalars = compiled(self.state, arrays, self.vgg)
-                self._pending.append((self.step, batch["index"], scalars))
+                with clock.part("transfer"):
+                    arrays = parallel.share_batch({name: batch[name] for name in ("low", "high")}, self.mesh)
+                self.profile.before(self.step, self.state)
+                # The first call compiles; those after it return at once, and the wait is for the step before.
+                part: timing.Part = "compile" if self.step == first else "step"
+                with clock.part(part), self.profile.annotate(self.step):
+                    self.state, scalars = compiled(self.state, arrays, self.vgg)
+                    self._pending.append((self.step, batch["index"], scalars))
+                    if len(self._pending) > 1:
+                        jax.block_until_ready(self._pending[-2][2])
+                    self.profile.within(scalars)
+                if self.profile.after(self.step):
+                    with clock.part("compile"):
+                        self._tell_profile(_program_text(compiled, self.state, arrays, self.vgg))
                 self.step += 1
-                clock.step(self._pending)
+                clock.step()
 
                 evaluate = self._evaluation_due(span)
                 tell = self.step % config.log_steps == 0 or self.step == span.stop
@@ -150,24 +169,25 @@ class Run:
                     agreed = hosts.any_of({"save": late, "stop": bool(stopped)})
                     save, stop = save or agreed["save"], agreed["stop"]
                 if tell or evaluate or save or stop:
-                    self._tell(span, loader, clock)
+                    self._tell(span, loader)
                 if evaluate:
                     self._evaluate_and_save()
-                    clock.restart()
                 elif save or stop:
                     self._save(None)
                 if evaluate or save:
                     last_save = time.monotonic()
                 if stop:
-                    self.checkpoints.wait()
+                    with clock.part("checkpoint"):
+                        self.checkpoints.wait()
                     return False
         finally:
             loader.close()
         return True
 
-    def _tell(self, span: Span, loader: Loader, clock: "_Clock") -> None:
+    def _tell(self, span: Span, loader: Loader) -> None:
         """Log the steps since the last call; stop if one was not finite and the config says so."""
-        fetched = jax.device_get([scalars for _, _, scalars in self._pending])
+        with self.clock.part("step"):
+            fetched = jax.device_get([scalars for _, _, scalars in self._pending])
         bad = [i for i, scalars in enumerate(fetched) if not scalars["finite"]]
         if bad and self.config.on_nan == "stop":
             step, index, _ = self._pending[bad[0]]
@@ -181,12 +201,37 @@ class Run:
         values = {name: float(np.mean([s[name] for s in good])) for name in fetched[0] if name != "finite" and good}
         if good:
             values["learning_rate"] = float(good[-1]["learning_rate"])
-        values |= {"epoch": span.epoch(self.step), **clock.rates(), "skipped": int(self.state.skipped)}
+        values |= {"epoch": span.epoch(self.step), **self.clock.rates(), "skipped": int(self.state.skipped)}
         self.log.record("train", self.step, values)
         shown = ("loss", *(name for name in fetched[0] if name in _TERMS))
         told = " ".join(f"{name} {values[name]:.4g}" for name in shown if name in values)
         told += f" | {values['images_per_second']:.3g} images/s, waiting {values['input_wait']:.0%}"
+        told += f", MFU {peaks.show(values['mfu'])}" if "mfu" in values else ""
         self.log.progress(self.step, told + (f", {values['skipped']} skipped" if values["skipped"] else ""))
+
+    def _tell_profile(self, program: str) -> None:
+        folder = self.profile.folder
+        if hosts.is_writer():
+            (folder / trace.PROGRAM).write_text(program)
+            self.log.say(f"profile of the steps {self.config.profile}, in {folder}:\n{trace.table(trace.read(folder))}")
+
+    def _step_flops(self, span: Span) -> int:
+        config, stage = self.config, span.stage
+        return model_flops.training_step(
+            stage.batch,
+            stage.crop,
+            variant=config.variant,
+            width=config.width,
+            blocks=config.blocks,
+            loss=stage.loss,
+            deep_supervision=bool(config.deep_supervision),
+        )
+
+    def _peak(self) -> float | None:
+        """FLOP/s of all the run's devices at most, if known."""
+        kind = self.mesh.devices.flat[0].device_kind
+        one = peaks.flops(kind, self.config.dtype, self.config.precision or None)
+        return None if one is None else one * self.mesh.size
 
     # Evaluation and checkpoints
 
@@ -201,7 +246,8 @@ class Run:
         scores: dict[str, float] = {}
         if self.validation is not None:
             self.log.progress(self.step, "evaluating")
-            scores, triples = self.validation(self._released())
+            with self.clock.part("evaluation"):
+                scores, triples = self.validation(self._released())
             self.log.record("evaluation", self.step, scores)
             self.log.say(
                 f"step {self.step}, epoch {schedule.span_at(self.spans, self.step - 1).epoch(self.step):.4g}: "
@@ -219,7 +265,8 @@ class Run:
 
     def _save(self, scores: dict[str, float] | None) -> None:
         run = {"pairs": len(self.pairs), "history": self.history}
-        self.checkpoints.save(self.state, self.config, run, scores)
+        with self.clock.part("checkpoint"):
+            self.checkpoints.save(self.state, self.config, run, scores)
 
     def _restore_or_start(self) -> None:
         state = self._first_state()
@@ -270,6 +317,7 @@ class Run:
 
     def _write_results(self) -> None:
         if hosts.is_writer():
+            self.log.say(f"time, {self.clock.told()}")
             self._write_weights("weights")
             pictures.curves(self.workdir / "curves.png", log.read(self.log.path))
             self.log.say(f"done: {self.workdir / 'weights'}, {self.workdir / 'curves.png'}")
@@ -280,6 +328,7 @@ class Run:
         return (
             f"{self.config.variant}, width {self.config.width}: {parameters:,} parameters; {len(self.pairs)} pairs, "
             f"{self.total} steps; {shape} on {jax.device_count()} {jax.devices()[0].platform} devices"
+            + ("" if self._peak() else f"; MFU n/a, the peak of {self.mesh.devices.flat[0].device_kind} is not known")
             + (f"; continuing after step {self.step}" if self.step else "")
         )
 
@@ -291,38 +340,10 @@ class Run:
 _TERMS = frozenset({"ssim", "perceptual", "smooth_l1", "inner", "tv", "charbonnier"})
 
 
-class _Clock:
-    """Images per second, and the share of time in which the loop waited for input."""
-
-    def __init__(self, batch: int):
-        self._batch = batch
-        self.restart()
-
-    def restart(self) -> None:
-        self._since, self._waited, self._steps = time.perf_counter(), 0.0, 0
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        begun = time.perf_counter()
-        yield
-        self._waited += time.perf_counter() - begun
-
-    def step(self, pending: list[Any]) -> None:
-        """After the dispatch of a step: let one run ahead, so that waiting here is the device's, not the input's."""
-        if len(pending) > 1:
-            jax.block_until_ready(pending[-2][2])
-        self._steps += 1
-
-    def rates(self) -> dict[str, float]:
-        """Since the last call."""
-        passed = time.perf_counter() - self._since
-        rates = {
-            "images_per_second": self._steps * self._batch / passed,
-            "step_seconds": passed / max(1, self._steps),
-            "input_wait": self._waited / passed,
-        }
-        self.restart()
-        return rates
+def _program_text(compiled: Callable[..., Any], *arguments: Any) -> str:
+    """The compiled step as text: a second compilation, which the cache answers."""
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), arguments)
+    return compiled.lower(*shapes).compile().as_text()  # type: ignore[attr-defined]
 
 
 @contextmanager

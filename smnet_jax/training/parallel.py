@@ -1,6 +1,7 @@
 """Devices: the mesh, who holds what, and the two ways to compile the step for them. The network never sees this."""
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -89,8 +90,24 @@ def _under_pmap(step: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
         devices=devices,
     )
 
-    def run(state: Any, batch: dict[str, jax.Array], vgg: Any) -> Any:
-        parts = {name: x.reshape(len(devices), -1, *x.shape[1:]) for name, x in batch.items()}
-        return mapped(state, parts, vgg)
+    return _Mapped(mapped, len(devices))
 
-    return run
+
+@dataclasses.dataclass(frozen=True)
+class _Mapped:
+    """A pmapped step that takes what the jitted one takes."""
+
+    mapped: Any
+    devices: int
+
+    def __call__(self, state: Any, batch: dict[str, jax.Array], vgg: Any) -> Any:
+        parts = {name: x.reshape(self.devices, -1, *x.shape[1:]) for name, x in batch.items()}
+        return self.mapped(state, parts, vgg)
+
+    def lower(self, state: Any, batch: dict[str, Any], vgg: Any) -> Any:
+        """As `jax.jit`'s; shapes will do."""
+        parts = {
+            name: jax.ShapeDtypeStruct((self.devices, x.shape[0] // self.devices, *x.shape[1:]), x.dtype)
+            for name, x in batch.items()
+        }
+        return self.mapped.lower(state, parts, vgg)

@@ -12,8 +12,9 @@ import jax
 import numpy as np
 import pytest
 
-from smnet_jax import weights
-from smnet_jax.training import log
+from smnet_jax import InputError, weights
+from smnet_jax.training import hosts, log
+from smnet_jax.training.config import Config
 
 SETTINGS = {
     "blocks": 1, "crop": 12, "batch": 4, "data": "made:8", "holdout": 0.25, "evaluate-epochs": 2, "log-steps": 1,
@@ -69,6 +70,40 @@ def test_two_processes_equal_one(tmp_path):
     for a, b in zip(ours, theirs, strict=True):
         for name in {"loss", "grad_norm", "psnr", "ssim"} & a.keys():
             assert a[name] == pytest.approx(b[name], rel=1e-3), name
+
+
+JOIN = """
+import jax
+from smnet_jax.training import hosts
+from smnet_jax.training.config import Config
+hosts.join(Config(coordinator="auto"))
+print(jax.process_index(), jax.process_count(), hosts.any_of({"a": jax.process_index() == 1}))
+"""
+
+
+def test_slurm_tells_who_the_others_are():
+    job = {"SLURM_JOB_ID": str(free_port()), "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", JOIN],
+            env={**os.environ, **job, "JAX_PLATFORMS": "cpu", "SLURM_PROCID": rank, "SLURM_LOCALID": "0"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+    ended = [(process.communicate(timeout=120), process.returncode) for process in processes]
+    for rank, ((told, said), code) in enumerate(ended):
+        assert code == 0, said
+        assert told.splitlines()[-1] == f"{rank} 2 {{'a': True}}"  # Gloo prints a line of its own first
+
+
+def test_auto_where_nothing_tells_of_others(monkeypatch):
+    for name in [name for name in os.environ if name.startswith(("SLURM_", "OMPI_", "PMI"))]:
+        monkeypatch.delenv(name)
+    with pytest.raises(InputError, match="coordinator auto: nothing here tells"):
+        hosts.join(Config(coordinator="auto"))
 
 
 @pytest.mark.parametrize("victim", [0, 1])

@@ -1,0 +1,73 @@
+"""A run with traced steps, read back; and what parts the operations' names belong to."""
+
+import dataclasses
+import json
+
+import pytest
+
+from smnet_jax import InputError
+from smnet_jax.bench import trace
+from smnet_jax.cli import main
+from smnet_jax.training import config as configs
+from smnet_jax.training import profile
+from smnet_jax.training.loop import train
+from tests.training.test_loop import CONFIG
+
+
+def test_steps_as_asked_for():
+    assert list(profile.parse("10:13")) == [10, 11, 12] and not profile.parse("")
+
+
+@pytest.mark.parametrize("steps", ["10", "13:10", "5:5", "a:b", "-1:3", "1:2:3"])
+def test_other_words_are_refused(steps):
+    with pytest.raises(InputError, match=r"profile .* must be START:STOP"):
+        configs.check(configs.Config(profile=steps))
+
+
+def test_a_run_traces_the_chosen_steps_and_reads_them_back(tmp_path, capfd):
+    config = dataclasses.replace(CONFIG, steps=6, evaluate_epochs=100, checkpoint_steps=0, profile="1:3")
+    assert train(config, tmp_path).finished
+    assert "profile of the steps 1:3" in capfd.readouterr().err
+    found = trace.read(tmp_path / "profile")
+    assert list(found.steps) == [1, 2] and all(seconds > 0 for seconds in found.steps.values())
+    # Computing is most of a step, and is found under the network's layers, in both directions.
+    assert 0 < sum(found.operations.values()) < 2 * sum(found.steps.values())
+    named = {key for key, seconds in found.parts.items() if seconds > 0}
+    assert {("block/fem_full", "forward"), ("block/fem_full", "backward"), ("loss", "forward")} <= named
+    assert (
+        main(["bench", "trace", str(tmp_path / "profile"), "--json", str(tmp_path / "trace.json"), "--top", "3"]) == 0
+    )
+    said = capfd.readouterr().out
+    assert "backward" in said and len(said.splitlines()) == 10
+    assert json.loads((tmp_path / "trace.json").read_text())["steps"].keys() == {"1", "2"}
+
+
+def test_a_folder_without_a_trace_is_refused(tmp_path, capsys):
+    assert main(["bench", "trace", str(tmp_path)]) == 2
+    assert "--profile" in capsys.readouterr().err
+    (tmp_path / "a.xplane.pb").write_bytes(b"\xff\xff not a trace")
+    assert main(["bench", "trace", str(tmp_path)]) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "belongs"),
+    [
+        ("jit(train_step)/jvp(SMNet)/block/block.local/up_half/act2/mul", ("block/up_half", "forward")),
+        ("jit(train_step)/transpose(jvp(SMNet))/SMNet.embed/stem/fem/conv1/conv", ("stem/fem", "backward")),
+        ("jit(train_step)/jvp(SMNet)/while/body/closed_call/block/fuse/dot", ("block/fuse", "forward")),
+        ("jit(train_step)/transpose(jvp(VGG16Features))/conv1_2/dot", ("VGG16Features", "backward")),
+        ("jit(train_step)/jvp()/mul", ("loss", "forward")),
+        ("jit(train_step)/mul", ("optimizer and the rest", "forward")),
+        ("state.params['head']", ("(not named)", "forward")),
+    ],
+)
+def test_parts_by_name(name, belongs):
+    assert trace.part(name) == belongs
+
+
+def test_what_runs_inside_another_operation_counts_once():
+    events = [(0.0, 10e9, "while", 0), (1e9, 4e9, "dot", 0), (5e9, 6e9, "dot", 0), (12e9, 13e9, "add", 0)]
+    times: dict[str, float] = {}
+    for name, seconds, _ in trace._own_times(events):
+        times[name] = times.get(name, 0) + seconds
+    assert times == {"while": 6.0, "dot": 4.0, "add": 1.0}
