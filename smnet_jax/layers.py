@@ -42,11 +42,13 @@ def conv1x1(
     fifth of the equal convolution's cycles.
     """
     kernel = kernel.astype(x.dtype)
+    # XLA's CPU backend uses a processor's bfloat16 units only for products that are summed in float32.
+    summed = jnp.float32 if x.dtype == jnp.bfloat16 and jax.default_backend() == "cpu" else x.dtype
     if kernel.ndim == 5:
-        y = jnp.einsum("nhwi,nio->nhwo", x, kernel[:, 0, 0], precision=precision)
+        y = jnp.einsum("nhwi,nio->nhwo", x, kernel[:, 0, 0], precision=precision, preferred_element_type=summed)
     else:
-        y = jnp.einsum("nhwi,io->nhwo", x, kernel[0, 0], precision=precision)
-    return y if bias is None else y + bias.astype(x.dtype)
+        y = jnp.einsum("nhwi,io->nhwo", x, kernel[0, 0], precision=precision, preferred_element_type=summed)
+    return (y if bias is None else y + bias.astype(summed)).astype(x.dtype)
 
 
 def conv3x3(

@@ -5,7 +5,7 @@ import importlib
 
 SUMMARY = "measure speed and memory"
 
-BENCHES = ("infer",)
+BENCHES = ("infer", "growth", "folder")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
