@@ -177,8 +177,11 @@ def prepare(
 ) -> None:
     """Compile for a picture's size ahead of its turn; to be called from another thread than the one computing."""
     height, width = (size + -size % padding.MULTIPLE for size in picture.rgb.shape[:2])
-    if _cut(model, height, width, tile, max_memory) is None:
+    cut = _cut(model, height, width, tile, max_memory)
+    if cut is None:
         compiled(model, variables, height, width)
+    else:
+        tiling.prepare(model, height, width, cut)
 
 
 def compiled(model: SMNet, variables: Variables, height: int, width: int) -> Any:

@@ -52,7 +52,7 @@ def conv1x1(
         y = jnp.einsum("nhwi,nio->nhwo", x, kernel[:, 0, 0], precision=precision)
     else:
         y = jnp.einsum("nhwi,io->nhwo", x, kernel[0, 0], precision=precision)
-    return y if bias is None else y + bias.astype(x.dtype)
+    return (y if bias is None else y + bias.astype(y.dtype)).astype(x.dtype)
 
 
 def straight_conv1x1(

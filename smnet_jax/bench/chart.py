@@ -1,4 +1,4 @@
-"""Bars for `smnet bench infer`."""
+"""Charts of `smnet bench`."""
 
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,7 @@ from smnet_jax.files import replacing
 
 def bars(result: dict[str, Any], path: Path) -> None:
     """Seconds per picture, one bar for each runtime, one panel for each variant."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise InputError("bench: the chart needs matplotlib; pip install matplotlib") from error
-    figure = Figure(figsize=(8, 1.2 + 1.6 * len(result["variants"])), layout="constrained")
+    figure = _figure()(figsize=(8, 1.2 + 1.6 * len(result["variants"])), layout="constrained")
     panels = figure.subplots(len(result["variants"]), squeeze=False)[:, 0]
     for panel, (variant, found) in zip(panels, result["variants"].items(), strict=True):
         names = list(found["rows"])
@@ -34,3 +30,34 @@ def bars(result: dict[str, Any], path: Path) -> None:
     )
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=150)
+
+
+def growth(result: dict[str, Any], path: Path) -> None:
+    """CPU time and anonymous memory against megapixels, both axes logarithmic, with the lines of proportion."""
+    figure = _figure()(figsize=(9, 3.8), layout="constrained")
+    rows, where = result["rows"], result["machine"]
+    sizes = [row["megapixels"] for row in rows]
+    for panel, name, unit, scale in zip(
+        figure.subplots(1, 2), ("cpu_seconds", "anonymous"), ("CPU seconds", "GiB, anonymous"), (1, 2**30), strict=True
+    ):
+        values = [row[name] / scale for row in rows]
+        panel.loglog(sizes, values, "o-", color="tab:orange")
+        panel.set(xlabel="megapixels", ylabel=unit)
+        panel.grid(alpha=0.3, which="both")
+        if name == "cpu_seconds":
+            rate = sorted(value / size for value, size in zip(values, sizes, strict=True))[len(rows) // 2]
+            panel.loglog(sizes, [rate * size for size in sizes], "--", color="gray", label=f"{rate:.2f} s a megapixel")
+            panel.legend()
+        panel.spines[["top", "right"]].set_visible(False)
+    network = f"width {result['width']}" if result["width"] else f"weights {result['weights'] or 'lol-small'}"
+    figure.suptitle(f"{network}; {where['processor']}, {where['cores']} cores, {where['date']}", fontsize="small")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+
+
+def _figure() -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise InputError("bench: the chart needs matplotlib; pip install matplotlib") from error
+    return Figure

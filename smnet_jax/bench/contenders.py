@@ -1,7 +1,8 @@
 """The same network in every runtime at hand, with the same weights and the same picture.
 
 PyTorch's is `smnet_jax.torch_model`: the published network written anew, layer for layer, with the published names;
-"eager" runs it as the published code is run (NCHW, default settings, without gradients).
+"eager" runs it as the published code is run (NCHW, default settings, without gradients); "bfloat16" is its autocast, on
+channels_last.
 """
 
 import shutil
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 
 TORCH = ("PyTorch eager", "PyTorch channels_last", "PyTorch compiled")
-NAMES = ("smnet-jax", *TORCH, "ONNX Runtime")
+BFLOAT16 = ("smnet-jax bfloat16", "PyTorch bfloat16")  # another precision, so compared only with each other
+NAMES = ("smnet-jax", *TORCH, "ONNX Runtime", *BFLOAT16)
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ def build(name: str, variant: str, width: int, height: int, breadth: int) -> Con
     model, variables, low = _case(variant, width, height, breadth)
     if name == "smnet-jax":
         return _ours(model, variables, low)
+    if name == "smnet-jax bfloat16":
+        return _ours(model.clone(dtype="bfloat16"), variables, low)
     if name == "ONNX Runtime":
         return _onnx(model, variables, low)
     return _torch(name, model, variables, low)
@@ -69,7 +73,7 @@ def _torch(name: str, model: Any, variables: Any, low: np.ndarray) -> Contender:
     state = {k.removeprefix("module."): torch.tensor(v) for k, v in to_torch(variables, model).items()}
     net.load_state_dict(state)
     x = torch.tensor(low).permute(0, 3, 1, 2).contiguous()
-    guard = torch.no_grad if name == "PyTorch eager" else torch.inference_mode
+    guard: Any = torch.no_grad if name == "PyTorch eager" else torch.inference_mode
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         net(x[:, :, :32, :32])
     operations = counter.get_total_flops() * low.shape[1] * low.shape[2] / 32**2
@@ -81,8 +85,8 @@ def _torch(name: str, model: Any, variables: Any, low: np.ndarray) -> Contender:
         net = torch.compile(net)
 
     def run() -> np.ndarray:
-        with guard():
-            return net(x).permute(0, 2, 3, 1).numpy()
+        with guard(), torch.autocast("cpu", torch.bfloat16, enabled=name == "PyTorch bfloat16"):
+            return net(x).float().permute(0, 2, 3, 1).numpy()
 
     with warnings.catch_warnings():  # torch.compile imports what is deprecated
         warnings.simplefilter("ignore")

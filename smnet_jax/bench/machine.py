@@ -2,6 +2,7 @@
 
 import os
 import platform
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,36 @@ def peak_memory() -> int:
 
     scale = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
+
+class AnonymousMemory:
+    """While it is entered: samples how much memory this process holds that is no file's; `peak` is the most, bytes."""
+
+    def __init__(self, interval: float = 0.02) -> None:
+        self.interval, self.peak, self._over = interval, 0, threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> "AnonymousMemory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while True:
+            self.peak = max(self.peak, _anonymous())
+            if self._over.wait(self.interval):
+                return
+
+
+def _anonymous() -> int:
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("RssAnon:")).split()[1]) << 10
+    except (OSError, StopIteration):  # not Linux: the next best
+        return peak_memory()
 
 
 def _processor() -> str:

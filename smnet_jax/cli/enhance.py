@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         return _list_weights()
     started = time.monotonic()
     tile = _checked(args)
-    max_memory = None if args.max_memory is None else _bytes(args.max_memory)
+    max_memory = memory_size(args.max_memory)
     jobs = _jobs(args)
 
     # Only from here on is JAX imported: a wrong file name is told at once.
@@ -104,14 +104,22 @@ def _checked(args: argparse.Namespace) -> Any:
         raise InputError(f"--max-megapixels {args.max_megapixels}: must be positive")
     if "/" in args.suffix or os.sep in args.suffix or "\0" in args.suffix:
         raise InputError(f"--suffix {args.suffix}: is a part of a file name, without folders")
-    if args.tile in ("auto", "off"):
-        return args.tile
-    if not args.tile.isdecimal() or int(args.tile) < 1:
-        raise InputError(f"--tile {args.tile}: must be auto, off or a number of pixels")
-    return int(args.tile)
+    return tile_size(args.tile)
 
 
-def _bytes(size: str) -> int:
+def tile_size(tile: str) -> Any:
+    """What --tile says: "auto", "off" or pixels."""
+    if tile in ("auto", "off"):
+        return tile
+    if not tile.isdecimal() or int(tile) < 1:
+        raise InputError(f"--tile {tile}: must be auto, off or a number of pixels")
+    return int(tile)
+
+
+def memory_size(size: str | None) -> int | None:
+    """What --max-memory says, in bytes."""
+    if size is None:
+        return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([MG])(?:i?B)?", size)
     if match is None:
         raise InputError(f"--max-memory {size}: must be a size like 4G or 900M")

@@ -6,7 +6,7 @@ block first gathers the statistics of all tiles, then finishes them with the one
 
 from smnet_jax.tiling.memory import available_memory, bytes_needed, choose_tile, plan
 from smnet_jax.tiling.rows import enhance_in_rows
-from smnet_jax.tiling.tiles import Done, enhance_tiled
+from smnet_jax.tiling.tiles import Done, enhance_tiled, prepare
 from smnet_jax.tiling.windows import HALO
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "enhance_in_rows",
     "enhance_tiled",
     "plan",
+    "prepare",
 ]

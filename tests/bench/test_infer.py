@@ -30,6 +30,15 @@ def test_numbers_table_and_chart(tmp_path, capsys):
     assert "times as fast as PyTorch's best" in said and "peak:" in said
 
 
+def test_bfloat16_is_labelled_and_near(capsys):
+    pytest.importorskip("torch")
+    assert main([*SMALL, "--variant", "fivek", "--only", "smnet-jax", *contenders.BFLOAT16]) == 0
+    out = capsys.readouterr().out
+    assert "in bfloat16 smnet-jax is" in out and "PyTorch's best" not in out
+    differs = [float(line.split()[-1]) for line in out.splitlines() if "bfloat16 " in line and "e-" in line]
+    assert len(differs) == 2 and all(1e-5 < value < 5e-2 for value in differs)
+
+
 def test_operations_are_those_of_the_published_network():
     """SPEC: 32.0 G multiplications and additions at 128x128, width 64, lol."""
     pytest.importorskip("torch")

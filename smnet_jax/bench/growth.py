@@ -1,0 +1,109 @@
+"""`smnet bench growth`: time and memory of one picture against its size."""
+
+import argparse
+import json
+import math
+import multiprocessing
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from smnet_jax.bench import machine
+from smnet_jax.errors import InputError
+
+SUMMARY = "time and memory of one picture against its size"
+
+SIZES = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 24)  # megapixels
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--weights", metavar="W", help="bundled name, converted directory or checkpoint")
+    parser.add_argument("--width", type=int, metavar="C", help="instead of --weights: an untrained network")
+    parser.add_argument("--megapixels", type=float, nargs="+", default=SIZES, metavar="M", help="sizes, 3:2 each")
+    parser.add_argument("--tile", default="auto", metavar="auto|off|N", help="as in smnet enhance")
+    parser.add_argument("--max-memory", metavar="SIZE", help="as in smnet enhance: 2G")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="draw them (png, svg or pdf)")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.width is not None and (args.width < 4 or args.width % 4):
+        raise InputError(f"--width {args.width}: must be a positive multiple of 4")
+    if not all(0.001 <= megapixels <= 1000 for megapixels in args.megapixels):
+        raise InputError("--megapixels: must lie between 0.001 and 1000")
+    from smnet_jax.cli.enhance import memory_size, tile_size
+
+    how = {"tile": tile_size(args.tile), "max_memory": memory_size(args.max_memory)}
+    rows = []
+    for megapixels in sorted(args.megapixels):
+        if sys.stderr.isatty():
+            print(f"\r\033[K{megapixels:g} megapixels", end="", file=sys.stderr, flush=True)
+        rows.append(_apart(megapixels, args.weights, args.width, how))
+        print(_line(rows[-1]), flush=True)
+    result = {"machine": machine.describe(), "weights": args.weights, "width": args.width, **how, "rows": rows}
+    result["deviation"] = deviation(rows)
+    if len(rows) > 1:
+        print(f"time in proportion to the size: off by at most {result['deviation']:.0%} (CPU time)")
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=1) + "\n")
+    if args.chart:
+        from smnet_jax.bench.chart import growth
+
+        growth(result, args.chart)
+    return 0
+
+
+def _apart(*case: Any) -> dict[str, Any]:
+    """`measure` in a process of its own: memory that one picture left behind would be counted for the next."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(measure, case)
+
+
+def measure(megapixels: float, weights: str | None, width: int | None, how: dict[str, Any]) -> dict[str, Any]:
+    """One picture of noise, compiled for beforehand.
+
+    `anonymous` is the most memory that the process holds meanwhile and that is no file's.
+    """
+    import numpy as np
+
+    from smnet_jax import enhancement, pictures, untrained
+
+    model, variables = untrained.make(width) if width else enhancement.open_weights(weights)
+    height, breadth = shape(megapixels)
+    low = np.random.default_rng(0).random((height, breadth, 3), np.float32) * np.float32(0.3)
+    picture = pictures.Picture(low)
+    enhancement.prepare(model, variables, picture, **how)
+    with machine.AnonymousMemory() as held:
+        clock, cpu = time.perf_counter(), time.process_time()
+        after = enhancement.enhance_picture(model, variables, picture, **how)
+        clock, cpu = time.perf_counter() - clock, time.process_time() - cpu
+    return {
+        "megapixels": height * breadth / 1e6,
+        "picture": f"{breadth}x{height}",
+        "seconds": clock,
+        "cpu_seconds": cpu,
+        "anonymous": held.peak,
+        "notes": list(after.notes),
+    }
+
+
+def shape(megapixels: float) -> tuple[int, int]:
+    """Height and width near 2:3, multiples of four."""
+    height = max(8, round(math.sqrt(megapixels * 1e6 / 1.5) / 4) * 4)
+    return height, max(8, round(megapixels * 1e6 / height / 4) * 4)
+
+
+def deviation(rows: list[dict[str, Any]]) -> float:
+    """How far the CPU time per megapixel is from its median over the sizes, at most."""
+    rates = sorted(row["cpu_seconds"] / row["megapixels"] for row in rows)
+    middle = rates[len(rates) // 2]
+    return max(rates[-1] / middle - 1, 1 - rates[0] / middle)
+
+
+def _line(row: dict[str, Any]) -> str:
+    rate = row["cpu_seconds"] / row["megapixels"]
+    return (
+        f"{row['megapixels']:7.2f} MP {row['picture']:>11} {row['seconds']:8.2f} s {row['cpu_seconds']:8.2f} CPU s "
+        f"{rate:6.2f} CPU s/MP {row['anonymous'] / 2**30:6.2f} GiB  {'; '.join(row['notes'])}"
+    ).rstrip()

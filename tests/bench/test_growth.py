@@ -1,0 +1,50 @@
+import json
+
+import pytest
+
+from smnet_jax.bench import growth, machine
+from smnet_jax.cli import main
+
+
+def test_numbers_and_chart(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(growth, "_apart", growth.measure)  # starting a process takes seconds
+    numbers, chart = tmp_path / "numbers.json", tmp_path / "chart.png"
+    sizes = ["--width", "4", "--megapixels", "0.006", "0.002", "--tile", "40"]
+    assert main(["bench", "growth", *sizes, "--json", str(numbers), "--chart", str(chart)]) == 0
+    found = json.loads(numbers.read_text())
+    assert [row["picture"] for row in found["rows"]] == ["56x36", "92x64"]
+    assert all(row["cpu_seconds"] > 0 and row["anonymous"] > 1 << 25 for row in found["rows"])
+    assert "tiles" in found["rows"][1]["notes"][0]
+    assert chart.read_bytes().startswith(b"\x89PNG")
+    assert "in proportion to the size" in capsys.readouterr().out
+
+
+def test_the_deviation_is_from_the_median_rate():
+    rows = [{"megapixels": size, "cpu_seconds": seconds} for size, seconds in ((1, 2.0), (2, 4.4), (4, 7.2))]
+    assert growth.deviation(rows) == pytest.approx(0.1)
+
+
+def test_shapes_are_near_three_to_two():
+    for megapixels in growth.SIZES:
+        height, width = growth.shape(megapixels)
+        assert height % 4 == width % 4 == 0
+        assert width / height == pytest.approx(1.5, rel=0.02)
+        assert height * width == pytest.approx(megapixels * 1e6, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(["--width", "6"], "--width"), (["--megapixels", "0"], "--megapixels"), (["--tile", "x"], "--tile"),
+     (["--max-memory", "much"], "--max-memory")],
+)  # fmt: skip
+def test_bad_arguments(arguments, says, capsys):
+    assert main(["bench", "growth", *arguments]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_anonymous_memory_is_seen():
+    with machine.AnonymousMemory(0.001) as before:
+        pass
+    with machine.AnonymousMemory(0.001) as held:
+        assert len(bytearray(b"x") * (200 << 20)) == 200 << 20
+    assert 180 << 20 < held.peak - before.peak < 400 << 20
