@@ -71,7 +71,7 @@ def test_what_is_told_and_written(tmp_path):
     rows = [row(mode, s, n, 10.0 * n) for mode in scale.MODES for s in ("jit-data", "pmap") for n in (1, 2)]
     scale.add_efficiency(rows)
     result = {**scale.describe(forced=True), "config": CONFIG, "rows": rows}
-    result["input"] = {"images_per_second": 50.0, "threads": 2, "data": "made:8"}
+    result["input"] = {"images_per_second": 50.0, "cpu_seconds_per_image": 0.01, "threads": 2, "data": "made:8"}
     said = scale.table(result)
     assert "none of how they scale" in said and "n/a" in said and "efficiency = " in said and "50 images/s" in said
     args = argparse.Namespace(**{name: tmp_path / f"out.{name}" for name in ("json", "csv")}, plot=tmp_path / "out.png")
