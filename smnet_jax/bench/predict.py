@@ -69,8 +69,11 @@ class Model:
         i = min(max(1, bisect.bisect([p.batch for p in known], batch)), len(known) - 1)
         a, b = known[i - 1], known[i]
         line = a.seconds + (b.seconds - a.seconds) * (batch - a.batch) / (b.batch - a.batch)
-        # Below the smallest batch a line may fall through zero: no step is faster than its share of the next.
-        return max(line, a.seconds * batch / a.batch) if batch < a.batch else line
+        # Beyond the known batches no step is faster than its share of the nearest known one: the line may fall through
+        # zero below, and above it would promise rates that nobody has seen.
+        nearest = known[0] if batch < known[0].batch else known[-1]
+        outside = not known[0].batch <= batch <= known[-1].batch
+        return max(line, nearest.seconds * batch / nearest.batch) if outside else line
 
     @property
     def best_rate(self) -> float:
@@ -228,6 +231,17 @@ def _compiled(found: dict[str, Any]) -> Point:
     )  # fmt: skip
 
 
+def _point(text: str, kind: str | None) -> Point:
+    batch, _, seconds = text.partition(":")
+    try:
+        point = Point(kind or "", 1, int(batch), float(seconds), 0, 0.0, 0.0, False, 0, "a step as given")
+    except ValueError as error:
+        raise InputError(f"--point {text}: must be BATCH:SECONDS, as 16:0.098") from error
+    if not (point.batch > 0 and 0 < point.seconds < math.inf):
+        raise InputError(f"--point {text}: both must be greater than 0")
+    return point
+
+
 def _measured(found: dict[str, Any]) -> list[Point]:
     config = found["config"]
     title = f"{config['variant']} width {config['width']}, {config['loss']} loss, {config['dtype']}, {config['crop']}"
@@ -243,12 +257,16 @@ def _measured(found: dict[str, Any]) -> list[Point]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "files", type=Path, nargs="+", metavar="FILE",
+        "files", type=Path, nargs="*", metavar="FILE",
         help="JSON of smnet bench tpu --only train, or of smnet bench scale: one chip at several batch sizes, and any "
         "others to check the model against",
     )  # fmt: skip
-    parser.add_argument("--kind", metavar="NAME", help="predict for this kind of chip instead, as 'TPU v5 lite'; only "
-                        "links and network are then taken from it")  # fmt: skip
+    parser.add_argument("--point", nargs="+", default=[], metavar="BATCH:SECONDS", help="instead of files: pictures on "
+                        "one chip and seconds a step; with --kind and --gradient")  # fmt: skip
+    parser.add_argument("--gradient", type=int, metavar="BYTES", help="of the all-reduce, instead of the files' (4 for "
+                        "each parameter: lol 11956884)")  # fmt: skip
+    parser.add_argument("--kind", metavar="NAME", help="of chip, as 'TPU v5 lite'; with files: predict for this kind's "
+                        "links and network instead")  # fmt: skip
     parser.add_argument("--chips", type=int, default=4096, metavar="N", help="up to (default: 4096)")
     parser.add_argument("--batch", type=int, default=256, metavar="N", help="strong: pictures in all (default: 256)")
     parser.add_argument(
@@ -266,7 +284,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     _check(args)
-    model, others = build([point for path in args.files for point in read(path)], args)
+    points = [point for path in args.files for point in read(path)] + [_point(text, args.kind) for text in args.point]
+    model, others = build(points, args)
     counts = [2**i for i in range(args.chips.bit_length())]
     rows = strong(model, counts, args.batch) + weak(model, counts, args.batch_per_chip)
     result = {
@@ -299,8 +318,10 @@ def run(args: argparse.Namespace) -> int:
 def build(points: list[Point], args: argparse.Namespace) -> tuple[Model, list[Point]]:
     """The model, and the points that it is not made of. Raises InputError where something is missing."""
     kinds = sorted({point.kind for point in points})
-    if not points or len(kinds) > 1:
-        raise InputError(f"bench predict: the files are of {', '.join(kinds) or 'no device'}; give those of one kind")
+    if not points:
+        raise InputError("bench predict: nothing to predict from; give files, or --point BATCH:SECONDS with --kind")
+    if len(kinds) > 1:
+        raise InputError(f"bench predict: the files are of {', '.join(kinds)}; give those of one kind")
     chip = peaks.of(args.kind or kinds[0])
     if chip is None:
         raise InputError(
@@ -311,9 +332,11 @@ def build(points: list[Point], args: argparse.Namespace) -> tuple[Model, list[Po
     own = tuple(by_batch[batch] for batch in sorted(by_batch))
     # With one chip there is nothing to send; the fewest that send tell what.
     sending = sorted((point for point in points if point.sent), key=lambda point: point.chips)
-    gradient = sending[0].sent if sending else 4 * points[0].parameters
+    gradient = args.gradient or (sending[0].sent if sending else 4 * points[0].parameters)
     if not gradient:
-        raise InputError("bench predict: no file tells the bytes of the all-reduce; add one of two or more chips")
+        raise InputError(
+            "bench predict: nothing tells the bytes of the all-reduce; add a file of two or more chips, or --gradient"
+        )
     model = Model(chip, own, gradient, args.overlap, args.host_rate, args.pairs)
     return model, [point for point in points if point not in own]
 
@@ -328,7 +351,7 @@ def table(result: dict[str, Any]) -> str:
     )
     for point in result["points"]:
         bound = f", bound by operations and HBM {point['bound'] * 1e3:.2f} ms" if point["bound"] else ""
-        how = "measured" if point["measured"] else "compiled"
+        how = "measured" if point["measured"] else "compiled or given"
         lines.append(
             f"  {how}: {point['batch']:g} pictures a chip {point['seconds'] * 1e3:.2f} ms, "
             f"{point['batch'] / point['seconds']:.0f} images/s{bound}"

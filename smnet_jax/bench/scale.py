@@ -254,13 +254,19 @@ def input_rate(config: Any, batches: int = 8) -> dict[str, Any]:
     try:
         for _ in range(6):  # what was read ahead while nobody asked
             next(loader)
-        begun = time.perf_counter()
+        begun, cpu = time.perf_counter(), time.process_time()
         for _ in range(batches):
             next(loader)
-        seconds = time.perf_counter() - begun
+        seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
     finally:
         loader.close()
-    return {"images_per_second": batches * config.batch / seconds, "threads": config.threads, "data": config.data}
+    pictures = batches * config.batch
+    return {
+        "images_per_second": pictures / seconds,
+        "cpu_seconds_per_image": cpu / pictures,
+        "threads": config.threads,
+        "data": config.data,
+    }
 
 
 def describe(forced: bool) -> dict[str, Any]:
@@ -307,7 +313,7 @@ def table(result: dict[str, Any]) -> str:
     if found := result.get("input"):
         lines.append(
             f"input pipeline on this host: {found['images_per_second']:.0f} images/s with {found['threads']} threads "
-            f"from {found['data']}"
+            f"from {found['data']}, {found['cpu_seconds_per_image'] * 1e3:.2f} ms of CPU an image"
         )
     return "\n".join([*lines, *(f"{name} = {formula}" for name, formula in FORMULAS.items())])
 

@@ -84,6 +84,10 @@ def test_a_line_through_nothing_does_not_make_small_batches_free():
     assert steep.compute(2) == pytest.approx(0.005)
 
 
+def test_nor_large_batches_better_than_any_known():
+    assert model().compute(32) == pytest.approx(2 * 0.090)
+
+
 def test_strong_scaling_ends_with_the_batch():
     rows = predict.strong(model(), [1, 4, 16, 64], 16)
     assert [row["batch_per_chip"] for row in rows] == [16, 4, 1, 0.25]
@@ -125,6 +129,23 @@ def test_the_command(files, tmp_path, capsys):
     assert found["points"][0]["bound"] == pytest.approx(1e10 / 819e9)
     assert len(outputs["csv"].read_text().splitlines()) == 21
     assert outputs["plot"].read_bytes().startswith(b"\x89PNG")
+
+
+def test_from_numbers_alone(capsys):
+    words = ["--kind", V5E, "--point", "4:0.03", "16:0.09", "--gradient", "12000000", "--chips", "2"]
+    assert main(["bench", "predict", *words]) == 0
+    assert "178 images/s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [([], "nothing to predict from"), (["--point", "4"], "--point 4"), (["--point", "4:0"], "--point 4:0"),
+     (["--point", "4:0.1"], "--kind"), (["--point", "4:0.1", "--kind", V5E], "--gradient"),
+     (["--point", "4:0.1", "--overlap", "2"], "--overlap 2"), (["--point", "4:0.1", "--batch", "0"], "--batch 0")],
+)  # fmt: skip
+def test_bad_arguments(words, says, capsys):
+    assert main(["bench", "predict", *words]) == 2
+    assert says in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from smnet_jax import compile_cache
 from smnet_jax.cli import main
+from smnet_jax.training import loop
 
 REPO = Path(__file__).parents[2]
 
@@ -40,6 +42,8 @@ def test_help_of_a_config_explains_every_setting(capsys):
         (["smoke", "--workdir", "w", "--parallel", "threads"], "jit"),
         (["smoke"], "--workdir"),
         (["smoke", "--workdir", "w", "--crop", "30"], "crop 30"),
+        (["smoke", "--workdir", "w", "--profile", "5"], "START:STOP"),
+        (["smoke", "--workdir", "w", "--coordinator", "auto", "--processes", "2"], "leave --processes"),
     ],
 )
 def test_mistakes_end_with_code_2_and_the_remedy(words, told, capsys, tmp_path, monkeypatch):
@@ -47,6 +51,16 @@ def test_mistakes_end_with_code_2_and_the_remedy(words, told, capsys, tmp_path, 
     assert exit_code(*words) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "w").exists()
+
+
+def test_compiled_programs_are_kept_where_the_environment_does_not_say_otherwise(monkeypatch, tmp_path):
+    used: list[Path | None] = []
+    monkeypatch.setattr(compile_cache, "use", used.append)
+    monkeypatch.setattr(loop, "train", lambda *_: loop.Outcome(1, True, {}, 0))
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
+    assert exit_code("smoke", "--workdir", str(tmp_path)) == 0 and not used
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    assert exit_code("smoke", "--workdir", str(tmp_path)) == 0 and used == [compile_cache.default_folder()]
 
 
 def test_train_py_runs_the_smoke_config_without_a_warning(tmp_path):
