@@ -20,3 +20,13 @@ def test_product(rng, pictures):
     for ours, theirs in zip(written[1](ct), derived[1](ct), strict=True):
         assert ours.shape == theirs.shape
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_product_recomputed(rng):
+    """Under `remat` the forward pass is computed again inside the gradient."""
+    x, kernel = (jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in ((1, 2, 3, 4), (1, 1, 4, 5)))
+
+    def energy(kernel):
+        return jnp.sum(layers.conv1x1(x, kernel, form="subpixel") ** 2)
+
+    np.testing.assert_allclose(jax.grad(jax.checkpoint(energy))(kernel), jax.grad(energy)(kernel), rtol=1e-6)
