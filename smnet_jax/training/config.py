@@ -73,6 +73,8 @@ class Config:
     """Of products; empty is the backend's default, which on TPU rounds inputs to bfloat16."""
     remat: bool = False
     """Recompute each block's activations in the backward pass: less memory, about a third more time."""
+    scan: bool = False
+    """Compile the block once, as the body of a loop: compiles sooner, steps take longer (docs/tpu.md)."""
 
     # The data
     data: str = "data/LOL"
@@ -167,7 +169,19 @@ class Config:
 # What may differ between a checkpoint and the command that resumes it: where and how the run happens, not what it
 # computes.
 FREE_ON_RESUME = frozenset(
-    {"devices", "rows", "parallel", "coordinator", "processes", "process", "threads", "on_nan", "keep", "log_steps"}
+    {
+        "scan",
+        "devices",
+        "rows",
+        "parallel",
+        "coordinator",
+        "processes",
+        "process",
+        "threads",
+        "on_nan",
+        "keep",
+        "log_steps",
+    }
     | {"evaluate_epochs", "evaluate_pairs", "checkpoint_minutes", "checkpoint_steps"}
 )
 
