@@ -25,7 +25,7 @@ def whole(model, variables, low):
     ("variant", "form", "tile"),
     [
         ("lol", "subpixel", 40),  # 2 x 3 windows
-        ("lol", "subpixel", (132, 30)),  # columns only
+        ("lol", "packed", (132, 30)),  # columns only
         ("fivek", "subpixel", (27, 140)),  # rows only
         ("fivek", "conv", 64),
     ],
