@@ -9,6 +9,8 @@ Several forms of the layers exist, with the same parameters and the same results
 - "subpixel": the four output pixels of a x2 upsampling are four small dense convolutions, and the low-pass filters are
   sums of shifted slices. XLA's CPU backend has no fast path for dilated, strided or depthwise convolutions (their
   gradients are slower still), so this form takes less than half the time there.
+- "packed": pairs of pixels side by side in the channels at full resolution, for TPUs (`smnet_jax.packed`, with which
+  these functions have nothing to do).
 
 All arrays are NHWC; kernels are HWIO.
 """
@@ -21,15 +23,16 @@ from jax import lax
 
 from smnet_jax.gradients import product
 
-Form = Literal["auto", "straight", "conv", "subpixel"]
+Form = Literal["auto", "straight", "conv", "subpixel", "packed"]
 Precision = lax.PrecisionLike
 
-_LAYOUT = ("NHWC", "HWIO", "NHWC")
+LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
 def default_form(platform: str | None = None) -> Form:
     """The form that is fastest on a platform (JAX's name; None: the default backend's), measured or estimated."""
-    return "subpixel" if (platform or jax.default_backend()) == "cpu" else "conv"
+    forms: dict[str, Form] = {"cpu": "subpixel", "tpu": "packed"}
+    return forms.get(platform or jax.default_backend(), "conv")
 
 
 def prelu(x: jax.Array, slope: jax.Array) -> jax.Array:
@@ -60,7 +63,7 @@ def straight_conv1x1(
 ) -> jax.Array:
     """`conv1x1` by one kernel (1,1,I,O) as the convolution that papers call it."""
     y = lax.conv_general_dilated(
-        x, kernel.astype(x.dtype), (1, 1), "VALID", dimension_numbers=_LAYOUT, precision=precision
+        x, kernel.astype(x.dtype), (1, 1), "VALID", dimension_numbers=LAYOUT, precision=precision
     )
     return y if bias is None else y + bias.astype(x.dtype)
 
@@ -70,7 +73,7 @@ def conv3x3(
 ) -> jax.Array:
     """(N,H,W,I) -> (N,H,W,O), zero padding of one pixel."""
     y = lax.conv_general_dilated(
-        x, kernel.astype(x.dtype), (1, 1), ((1, 1), (1, 1)), dimension_numbers=_LAYOUT, precision=precision
+        x, kernel.astype(x.dtype), (1, 1), ((1, 1), (1, 1)), dimension_numbers=LAYOUT, precision=precision
     )
     return y if bias is None else y + bias.astype(x.dtype)
 
@@ -80,14 +83,14 @@ def blur_down(x: jax.Array, form: Form) -> jax.Array:
 
     The anti-aliased downsampling of Zhang 2019. H and W must be even.
     """
-    if form == "subpixel":
+    if form in ("subpixel", "packed"):
         return _blur_down_axis(_blur_down_axis(x, 1), 2)
     tap = jnp.array([1.0, 2.0, 1.0], x.dtype) / 4
     channels = x.shape[-1]
     kernel = jnp.broadcast_to(jnp.outer(tap, tap)[:, :, None, None], (3, 3, 1, channels))
     x = jnp.pad(x, ((0, 0), (1, 0), (1, 0), (0, 0)), mode="reflect")
     return lax.conv_general_dilated(
-        x, kernel, (2, 2), "VALID", dimension_numbers=_LAYOUT, feature_group_count=channels, precision="highest"
+        x, kernel, (2, 2), "VALID", dimension_numbers=LAYOUT, feature_group_count=channels, precision="highest"
     )
 
 
@@ -95,7 +98,7 @@ def _blur_down_axis(x: jax.Array, axis: int) -> jax.Array:
     pairs = x.reshape(*x.shape[:axis], x.shape[axis] // 2, 2, *x.shape[axis + 1 :])
     even = lax.index_in_dim(pairs, 0, axis + 1, keepdims=False)
     odd = lax.index_in_dim(pairs, 1, axis + 1, keepdims=False)
-    return 0.25 * _previous(odd, axis) + 0.5 * even + 0.25 * odd
+    return 0.25 * previous_along(odd, axis) + 0.5 * even + 0.25 * odd
 
 
 def bilinear_up(x: jax.Array, form: Form) -> jax.Array:
@@ -117,7 +120,7 @@ def bilinear_up(x: jax.Array, form: Form) -> jax.Array:
         (1, 1),
         ((0, 0), (0, 0)),
         lhs_dilation=(2, 2),
-        dimension_numbers=_LAYOUT,
+        dimension_numbers=LAYOUT,
         feature_group_count=channels,
         precision="highest",
     )
@@ -125,8 +128,8 @@ def bilinear_up(x: jax.Array, form: Form) -> jax.Array:
 
 def bilinear_up_phases(x: jax.Array) -> list[list[jax.Array]]:
     """`bilinear_up` before interleaving: `[a][b]` holds the output pixels (2i+a, 2j+b), each (N,H,W,C)."""
-    rows = [0.75 * x + 0.25 * _previous(x, 1), 0.75 * x + 0.25 * _next(x, 1)]
-    return [[0.75 * r + 0.25 * _previous(r, 2), 0.75 * r + 0.25 * _next(r, 2)] for r in rows]
+    rows = [0.75 * x + 0.25 * previous_along(x, 1), 0.75 * x + 0.25 * next_along(x, 1)]
+    return [[0.75 * r + 0.25 * previous_along(r, 2), 0.75 * r + 0.25 * next_along(r, 2)] for r in rows]
 
 
 def transposed_conv(x: jax.Array, kernel: jax.Array, *, precision: Precision = None) -> jax.Array:
@@ -140,7 +143,7 @@ def transposed_conv(x: jax.Array, kernel: jax.Array, *, precision: Precision = N
         (1, 1),
         ((1, 2), (1, 2)),
         lhs_dilation=(2, 2),
-        dimension_numbers=_LAYOUT,
+        dimension_numbers=LAYOUT,
         precision=precision,
     )
 
@@ -156,7 +159,7 @@ def transposed_conv_phases(x: jax.Array, kernel: jax.Array, *, precision: Precis
     def phase(a: int, b: int) -> jax.Array:
         window = jnp.stack([jnp.stack([kernel[r, c] for c in rows_of[b]]) for r in rows_of[a]])
         return lax.conv_general_dilated(
-            x, window, (1, 1), ((0, a), (0, b)), dimension_numbers=_LAYOUT, precision=precision
+            x, window, (1, 1), ((0, a), (0, b)), dimension_numbers=LAYOUT, precision=precision
         )
 
     return [[phase(a, b) for b in (0, 1)] for a in (0, 1)]
@@ -169,11 +172,11 @@ def interleave(phases: list[list[jax.Array]]) -> jax.Array:
     return jnp.stack(rows, axis=2).reshape(n, 2 * h, 2 * w, c)
 
 
-def _previous(x: jax.Array, axis: int) -> jax.Array:
+def previous_along(x: jax.Array, axis: int) -> jax.Array:
     """x shifted by one along `axis`, the first entry repeated."""
     return jnp.concatenate([lax.slice_in_dim(x, 0, 1, axis=axis), lax.slice_in_dim(x, 0, -1, axis=axis)], axis)
 
 
-def _next(x: jax.Array, axis: int) -> jax.Array:
+def next_along(x: jax.Array, axis: int) -> jax.Array:
     """x shifted by one along `axis` the other way, the last entry repeated."""
     return jnp.concatenate([lax.slice_in_dim(x, 1, None, axis=axis), lax.slice_in_dim(x, -1, None, axis=axis)], axis)

@@ -8,13 +8,14 @@ row sharding call one by one.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from smnet_jax import layers
+from smnet_jax import layers, packed
 from smnet_jax.layers import Form, Precision
 
 Variant = Literal["lol", "fivek"]
@@ -27,6 +28,11 @@ class Compute:
     dtype: Any = jnp.float32  # of activations; parameters stay float32
     precision: Precision = None  # of products; None is the backend's default, which on TPU rounds inputs to bfloat16
     form: Form = "auto"
+
+    @property
+    def pairs(self) -> bool:
+        """Whether features at full resolution are held as pairs of pixels (see `packed`)."""
+        return self.form == "packed"
 
 
 class Conv(nn.Module):
@@ -65,11 +71,15 @@ class PReLU(nn.Module):
 
 
 class FEM(nn.Module):
-    """Feature extraction module, (N,H,W,k) -> (N,H,W,k): 3x3, a 1x1 bottleneck, 3x3, and the input added."""
+    """Feature extraction module, (N,H,W,k) -> (N,H,W,k): 3x3, a 1x1 bottleneck, 3x3, and the input added.
+
+    With `pairs`, from and to pairs of pixels, (N,H,W/2,2k).
+    """
 
     features: int
     variant: Variant
     compute: Compute
+    pairs: bool = False
 
     def setup(self) -> None:
         k, squeezed = self.features, self.features // 4
@@ -84,6 +94,8 @@ class FEM(nn.Module):
         self.act2 = PReLU()
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        if self.compute.form == "packed":
+            return self._two_convolutions(x)
         y = self.reduce(self.act1(self.conv1(x)))  # (N,H,W,k/4)
         if self.variant == "fivek":
             y = self.conv2(self.expand_act(self.expand(self.reduce_act(y))))
@@ -92,6 +104,42 @@ class FEM(nn.Module):
         else:
             y = self.conv2(self.expand(y))
         return self.act2(y) + x
+
+    def _two_convolutions(self, x: jax.Array) -> jax.Array:
+        """The packed form: as few passes over the features as there are activations.
+
+        In lol the second convolution is merged with both 1x1 before it, biases included: a constant input to a
+        zero-padded convolution differs at the border only.
+        """
+        precision = self.compute.precision
+        if self.pairs:
+            y = packed.conv3x3_shift(x, self.conv1.kernel, self.conv1.offset, precision=precision)
+            y = packed.inside(self.act1(y))
+        else:
+            y = self.act1(self.conv1(x))
+        kernel, bias = self.conv2.kernel, packed.twice(self.conv2.offset) if self.pairs else self.conv2.offset
+        if self.variant == "lol":
+            kernel, taps = self._merged()
+            bias = bias + packed.border_bias(taps, x.shape[1], x.shape[2], self.pairs)
+        else:
+            y = self.reduce_act(self._conv1x1(y, self.reduce))
+            y = self.expand_act(self._conv1x1(y, self.expand))
+            y = packed.inside(y) if self.pairs else y
+        convolve = packed.conv3x3_unshift if self.pairs else layers.conv3x3
+        return self.act2(convolve(y, kernel, precision=precision) + bias.astype(x.dtype)) + x
+
+    def _conv1x1(self, y: jax.Array, conv: Conv) -> jax.Array:
+        if not self.pairs:
+            return conv(y)
+        kernel, bias = packed.twice1x1(conv.kernel), packed.twice(conv.offset)
+        return layers.conv1x1(y, kernel, bias, precision=self.compute.precision)
+
+    def _merged(self) -> tuple[jax.Array, jax.Array]:
+        """`reduce`, `expand` and `conv2` as one kernel (3,3,k,k), and what their biases add by tap, (3,3,k)."""
+        first = jnp.dot(self.reduce.kernel[0, 0], self.expand.kernel[0, 0], precision="highest")
+        constant = jnp.dot(self.reduce.offset, self.expand.kernel[0, 0], precision="highest") + self.expand.offset
+        kernel = jnp.einsum("im,hwmo->hwio", first, self.conv2.kernel, precision="highest")
+        return kernel, jnp.einsum("m,hwmo->hwo", constant, self.conv2.kernel, precision="highest")
 
     def _expand_then_conv2(self, y: jax.Array) -> jax.Array:
         """`expand` and `conv2` as the one linear map that they are: a 3x3 on k/4 channels instead of k.
@@ -106,10 +154,11 @@ class FEM(nn.Module):
 
 
 class Down(nn.Module):
-    """Halve the resolution, double the features: (N,H,W,k) -> (N,H/2,W/2,2k)."""
+    """Halve the resolution, double the features: (N,H,W,k) -> (N,H/2,W/2,2k). With `pairs`, from (N,H,W/2,2k)."""
 
     features: int
     compute: Compute
+    pairs: bool = False
 
     def setup(self) -> None:
         k = self.features
@@ -118,16 +167,24 @@ class Down(nn.Module):
         self.expand = Conv(k, 2 * k, 1, bias=False, compute=self.compute)
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        if self.pairs:
+            precision = self.compute.precision
+            x = self.act(packed.conv3x3_shift(x, self.conv.kernel, None, precision=precision))
+            return packed.blur_down(x, self.expand.kernel, precision=precision)
         x = self.act(self.conv(x))
         x = layers.blur_down(x, self.compute.form)  # (N,H/2,W/2,k)
         return self.expand(x)
 
 
 class Up(nn.Module):
-    """Double the resolution, halve the features: (N,H,W,k) -> (N,2H,2W,k/2); a learned path plus a bilinear one."""
+    """Double the resolution, halve the features: (N,H,W,k) -> (N,2H,2W,k/2); a learned path plus a bilinear one.
+
+    With `pairs`, to pairs of pixels, (N,2H,W,k).
+    """
 
     features: int
     compute: Compute
+    pairs: bool = False
 
     def setup(self) -> None:
         k = self.features
@@ -145,8 +202,18 @@ class Up(nn.Module):
         if self.compute.form == "straight":
             top = layers.transposed_conv(top, self.up.kernel, precision=self.compute.precision)
             return self.reduce(self.act2(top)) + self.skip(layers.bilinear_up(x, "straight"))
-        bottom = self.skip(x)  # before the upsampling, which commutes with it: a quarter of the work
         precision = self.compute.precision
+        if self.compute.form == "packed":
+            rows = zip(
+                packed.transposed_conv_rows(top, self.up.kernel, precision=precision),
+                packed.bilinear_up_rows(x, self.skip.kernel, precision=precision),
+                strict=True,
+            )
+            reduce = packed.twice1x1(self.reduce.kernel)
+            even, odd = (layers.conv1x1(self.act2(t), reduce, precision=precision) + b for t, b in rows)
+            y = packed.interleave_rows(even, odd)
+            return y if self.pairs else packed.unpack(y)
+        bottom = self.skip(x)  # before the upsampling, which commutes with it: a quarter of the work
         if self.compute.form == "subpixel":
             # Everything stays at the low resolution until one last interleaving of half the channels.
             tops = layers.transposed_conv_phases(top, self.up.kernel, precision=precision)
@@ -198,6 +265,17 @@ class GFRM(nn.Module):
             layers.conv1x1(z, kernel, self.out.offset, precision=self.compute.precision, form=self.compute.form)
         )
 
+    def of_pairs(self, parts: Sequence[jax.Array], s: jax.Array) -> jax.Array:
+        """The same of z in three parts (N,H,W/2,2c) -> pairs (N,H,W/2,6c). Here s scales the features: kernels of
+        their own would keep the pictures of a batch from sharing one product."""
+        scales = jnp.split((1 + s)[:, None, None], 3, axis=-1)
+        z = [part * packed.twice(scale).astype(part.dtype) for part, scale in zip(parts, scales, strict=True)]
+        kernels = [packed.twice1x1(kernel) for kernel in jnp.split(self.out.kernel, 3, axis=2)]
+        kernel: jax.Array = jnp.concatenate(kernels, axis=2)
+        bias = packed.twice(self.out.offset)
+        y = layers.conv1x1(jnp.concatenate(z, axis=-1), kernel, bias, precision=self.compute.precision)
+        return self.out_act(y)
+
 
 class Dense(nn.Module):
     """(N,inputs) -> (N,outputs) without bias, always float32: these few numbers steer whole channels."""
@@ -213,7 +291,10 @@ class Dense(nn.Module):
 
 
 class LGBlock(nn.Module):
-    """Local and global block, (N,H,W,c) -> (N,H,W,c): features at three scales, joined, then recalibrated."""
+    """Local and global block, (N,H,W,c) -> (N,H,W,c): features at three scales, joined, then recalibrated.
+
+    In the packed form a block maps pairs of pixels to such; `local` and `recalibrate` keep the shapes they state.
+    """
 
     width: int
     variant: Variant
@@ -222,18 +303,19 @@ class LGBlock(nn.Module):
     def setup(self) -> None:
         c = self.width
         self.act = PReLU()
-        self.down_full = Down(c, self.compute)
+        pairs = self.compute.pairs
+        self.down_full = Down(c, self.compute, pairs)
         self.down_half = Down(2 * c, self.compute)
-        self.fem_full = FEM(c, self.variant, self.compute)
+        self.fem_full = FEM(c, self.variant, self.compute, pairs)
         self.fem_half = FEM(2 * c, self.variant, self.compute)
         self.fem_quarter = FEM(4 * c, self.variant, self.compute)
-        self.up_half = Up(2 * c, self.compute)  # used twice
+        self.up_half = Up(2 * c, self.compute, pairs)  # used twice
         self.up_quarter = Up(4 * c, self.compute)
         self.gfrm = GFRM(3 * c, self.variant, self.compute)
         self.fuse = Conv(3 * c, c, 3, compute=self.compute)
 
-    def local(self, x: jax.Array) -> jax.Array:
-        """The features of all scales at full resolution, (N,H,W,c) -> (N,H,W,3c); depends on neighbours only."""
+    def parts(self, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """The features of all scales at full resolution, three (N,H,W,c); all as pairs in the packed form."""
         half = self.down_full(x)  # (N,H/2,W/2,2c)
         quarter = self.down_half(half)  # (N,H/4,W/4,4c)
         q = self.fem_quarter(quarter)
@@ -242,11 +324,17 @@ class LGBlock(nn.Module):
         h = self.fem_half(self.act(half) + q_up)
         h_up = self.up_half(h)  # (N,H,W,c)
         f = self.fem_full(self.act(x) + h_up)
-        taps = {"half": half, "quarter": quarter, "fem_quarter": q, "quarter_up": q_up, "fem_half": h, "fem_full": f}
+        taps = {"half": half, "quarter": quarter, "fem_quarter": q, "quarter_up": q_up, "fem_half": h}
+        taps["fem_full"] = packed.unpack(f) if self.compute.pairs else f
         for name, value in taps.items():
             self.sow("intermediates", f"{name}_features", value)
-        others = (h_up, q_up_up) if self.variant == "lol" else (q_up_up, h_up)
-        return jnp.concatenate([f, *others], axis=-1)  # (N,H,W,3c)
+        return (f, h_up, q_up_up) if self.variant == "lol" else (f, q_up_up, h_up)
+
+    def local(self, x: jax.Array) -> jax.Array:
+        """`parts` joined, (N,H,W,c) -> (N,H,W,3c); depends on neighbours only."""
+        if self.compute.pairs:
+            return jnp.concatenate([packed.unpack(part) for part in self.parts(packed.pack(x))], axis=-1)
+        return jnp.concatenate(self.parts(x), axis=-1)
 
     def gate(self, mean: jax.Array, peak: jax.Array) -> jax.Array:
         """Channel weights (N,3c) from the statistics of `local`'s result."""
@@ -254,11 +342,22 @@ class LGBlock(nn.Module):
 
     def recalibrate(self, z: jax.Array, s: jax.Array, x: jax.Array) -> jax.Array:
         """The rest of the block: z (N,H,W,3c), channel weights s (N,3c), the block's input x (N,H,W,c) -> (N,H,W,c)."""
+        if self.compute.pairs:
+            parts = [packed.pack(part) for part in jnp.split(z, 3, axis=-1)]
+            return packed.unpack(self._recalibrate_pairs(parts, s, packed.pack(x)))
         y = self.gfrm(z, s)
         self.sow("intermediates", "gfrm_features", y)
         return self.fuse(y) + x
 
+    def _recalibrate_pairs(self, parts: Sequence[jax.Array], s: jax.Array, x: jax.Array) -> jax.Array:
+        y = self.gfrm.of_pairs(parts, s)
+        self.sow("intermediates", "gfrm_features", packed.unpack(y))
+        return packed.conv3x3(y, self.fuse.kernel, self.fuse.offset, precision=self.compute.precision) + x
+
     def __call__(self, x: jax.Array) -> jax.Array:
+        if self.compute.pairs:
+            parts = self.parts(x)
+            return self._recalibrate_pairs(parts, self.gate(*packed.statistics(parts)), x)
         z = self.local(x)
         return self.recalibrate(z, self.gate(*statistics(z)), x)
 
@@ -269,7 +368,7 @@ def statistics(z: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 class Stem(nn.Module):
-    """Low-light RGB and its brightness to features, (N,H,W,4) -> (N,H,W,c)."""
+    """Low-light RGB and its brightness to features, (N,H,W,4) -> (N,H,W,c); pairs in the packed form."""
 
     width: int
     variant: Variant
@@ -278,14 +377,18 @@ class Stem(nn.Module):
     def setup(self) -> None:
         self.conv = Conv(4, self.width, 3, compute=self.compute)
         self.act = PReLU()
-        self.fem = FEM(self.width, self.variant, self.compute)
+        self.fem = FEM(self.width, self.variant, self.compute, self.compute.pairs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        if self.compute.pairs:
+            conv = self.conv
+            y = packed.conv3x3(packed.pack(x), conv.kernel, conv.offset, precision=self.compute.precision)
+            return self.fem(self.act(y))
         return self.fem(self.act(self.conv(x)))
 
 
 class Head(nn.Module):
-    """Features (N,H,W,c) and brightness (N,H,W,1) to RGB (N,H,W,3), computed in float32."""
+    """Features (N,H,W,c), pairs in the packed form, and brightness (N,H,W,1) to RGB (N,H,W,3), in float32."""
 
     width: int
     variant: Variant
@@ -298,7 +401,11 @@ class Head(nn.Module):
         self.out = Conv(4, 3, 1, compute=self.compute)
 
     def __call__(self, x: jax.Array, bright: jax.Array) -> jax.Array:
-        y = self.conv(x.astype(jnp.float32))
+        if self.compute.pairs:
+            conv, x = self.conv, x.astype(jnp.float32)
+            y = packed.unpack(packed.conv3x3(x, conv.kernel, conv.offset, precision=self.compute.precision))
+        else:
+            y = self.conv(x.astype(jnp.float32))
         if self.variant == "fivek":
             y = self.act(y)
         return self.out(y + bright)
@@ -310,7 +417,7 @@ class SMNet(nn.Module):
     `variant` picks the released architecture (SPEC: "lol" 2,989,221 parameters at width 64, "fivek" 2,952,173); `width`
     is a multiple of 4; `dtype`, `precision` and `form` say how to compute and change results only by rounding
     ("auto" is the form that measured fastest on the default backend, see `layers`); `remat` recomputes a block's
-    activations in the gradient instead of keeping them.
+    activations in the gradient instead of keeping them; `scan` compiles the block once, as the body of a loop.
     """
 
     variant: Variant = "lol"
@@ -320,6 +427,7 @@ class SMNet(nn.Module):
     precision: Precision = None
     form: Form = "auto"
     remat: bool = False
+    scan: bool = False
 
     def setup(self) -> None:
         if self.variant not in ("lol", "fivek"):
@@ -330,6 +438,7 @@ class SMNet(nn.Module):
             raise ValueError(f"form {self.form!r}: there are {', '.join(get_args(Form))}")
         form = layers.default_form() if self.form == "auto" else self.form
         compute = Compute(self.dtype, self.precision, form)
+        self.pairs = compute.pairs
         self.stem = Stem(self.width, self.variant, compute)
         self.block = (nn.remat(LGBlock) if self.remat else LGBlock)(self.width, self.variant, compute)
         self.head = Head(self.width, self.variant, compute)
@@ -341,18 +450,34 @@ class SMNet(nn.Module):
         """
         if low.ndim != 4 or low.shape[3] != 3 or low.shape[1] % 4 or low.shape[2] % 4:
             raise ValueError(f"low is {low.shape}: must be (N,H,W,3) with H and W multiples of 4")
-        x = self.embed(low)
+        x = self._embed(low)
+        if self.scan and outputs == "last" and not self.is_mutable_collection("intermediates"):
+            return self._decode(self._scanned(x), low)
         results = []
         for block in range(self.blocks):
             x = self.block(x)
             if outputs == "all" or block == self.blocks - 1:
-                results.append(self.decode(x, low))
+                results.append(self._decode(x, low))
         return tuple(reversed(results)) if outputs == "all" else results[-1]
+
+    def _scanned(self, x: jax.Array) -> jax.Array:
+        if self.is_initializing():
+            return self.block(x)
+        block, variables = self.block.unbind()
+
+        def once(x: jax.Array, _: None) -> tuple[Any, None]:
+            return block.apply(variables, x), None
+
+        return jax.lax.scan(once, x, length=self.blocks)[0]
 
     def embed(self, low: jax.Array) -> jax.Array:
         """The picture's first features, (N,H,W,3) -> (N,H,W,c)."""
+        x = self._embed(low)
+        return packed.unpack(x) if self.pairs else x
+
+    def _embed(self, low: jax.Array) -> jax.Array:
         x = self.stem(jnp.concatenate([low, _brightness(low)], axis=-1).astype(self.dtype))
-        self.sow("intermediates", "stem_features", x)
+        self.sow("intermediates", "stem_features", packed.unpack(x) if self.pairs else x)
         return x
 
     def local(self, x: jax.Array) -> jax.Array:
@@ -369,6 +494,9 @@ class SMNet(nn.Module):
 
     def decode(self, x: jax.Array, low: jax.Array) -> jax.Array:
         """A block's features to a picture, (N,H,W,c) and (N,H,W,3) -> (N,H,W,3)."""
+        return self._decode(packed.pack(x) if self.pairs else x, low)
+
+    def _decode(self, x: jax.Array, low: jax.Array) -> jax.Array:
         if self.variant == "lol":
             x = self.block.act(x)  # the published head borrows the block's PReLU
         return self.head(x, _brightness(low))

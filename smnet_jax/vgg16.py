@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from smnet_jax import pickles, torch_files
+from smnet_jax import layers, packed, pickles, torch_files
 from smnet_jax.errors import InputError
+from smnet_jax.layers import Form
 
 # Blocks of (convolution, inputs, outputs); the feature is taken after a block's last ReLU, 2x2 max pooling between.
 BLOCKS = (
@@ -30,22 +31,50 @@ Features = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
 
 class VGG16Features(nn.Module):
     """Normalised RGB (N,H,W,3) to relu1_2 (N,H,W,64), relu2_2 (N,H/2,W/2,128), relu3_3 (N,H/4,W/4,256), relu4_3
-    (N,H/8,W/8,512); odd sizes are rounded down."""
+    (N,H/8,W/8,512); odd sizes are rounded down.
+
+    In the packed form the first block works on pairs of pixels where the width is even, and relu1_2 comes as such,
+    (N,H,W/2,128): the same numbers in another order.
+    """
 
     dtype: Any = jnp.float32
     precision: Any = None  # of products, as in jax.lax.Precision
+    form: Form = "conv"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> Features:
         features = []
+        x = x.astype(self.dtype)
+        pairs = self.form == "packed" and x.shape[2] % 2 == 0
+        if pairs:
+            x = packed.pack(x)
         for number, block in enumerate(BLOCKS):
             if number:
-                x = nn.max_pool(x, (2, 2), strides=(2, 2))
-            for name, _, outputs in block:
-                conv = nn.Conv(outputs, (3, 3), padding=1, dtype=self.dtype, precision=self.precision, name=name)
-                x = nn.relu(conv(x))
+                x = self._pool(x, pairs)
+                pairs = False
+            for name, inputs, outputs in block:
+                conv = Convolution(inputs, outputs, name=name)
+                x = nn.relu(conv(x, pairs, self.precision))
             features.append(x)
         return features[0], features[1], features[2], features[3]
+
+    def _pool(self, x: jax.Array, pairs: bool) -> jax.Array:
+        if self.form == "packed":
+            return packed.max_pool(x) if pairs else packed.max_pool_pixels(x)
+        return nn.max_pool(x, (2, 2), strides=(2, 2))
+
+
+class Convolution(nn.Module):
+    """3x3, zero padding: (N,H,W,inputs) -> (N,H,W,outputs), or from pairs of pixels to such."""
+
+    inputs: int
+    outputs: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, pairs: bool, precision: Any) -> jax.Array:
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, self.inputs, self.outputs))
+        bias = self.param("bias", nn.initializers.zeros, (self.outputs,))
+        return (packed if pairs else layers).conv3x3(x, kernel, bias, precision=precision)
 
 
 def normalise(x: jax.Array) -> jax.Array:
@@ -56,10 +85,15 @@ def normalise(x: jax.Array) -> jax.Array:
 
 
 def vgg16_features(
-    variables: Mapping[str, Any], x: jax.Array, *, dtype: Any = jnp.float32, precision: Any = None
+    variables: Mapping[str, Any],
+    x: jax.Array,
+    *,
+    dtype: Any = jnp.float32,
+    precision: Any = None,
+    form: Form = "conv",
 ) -> Features:
-    """The four features of RGB in [0, 1], (N,H,W,3), normalised here; see `VGG16Features` for the shapes."""
-    return VGG16Features(dtype, precision).apply(variables, normalise(x))  # type: ignore[return-value]
+    """The four features of RGB in [0, 1], (N,H,W,3), normalised here; see `VGG16Features` for the shapes and `form`."""
+    return VGG16Features(dtype, precision, form).apply(variables, normalise(x))  # type: ignore[return-value]
 
 
 def shapes() -> dict[str, Any]:

@@ -22,7 +22,7 @@ def golden_features(features: dict) -> dict:
     return named
 
 
-@pytest.mark.parametrize("form", ["straight", "conv", "subpixel"])
+@pytest.mark.parametrize("form", ["straight", "conv", "subpixel", "packed"])
 def test_every_tap_equals_the_published_one(golden_case, form):
     expected = golden_case.arrays("forward")
     model, variables = load(golden_case.checkpoint, form=form, precision="highest")
@@ -50,8 +50,10 @@ def small(request):
     return model, initialise(model, 0), low
 
 
-def test_the_pieces_make_the_whole(small):
+@pytest.mark.parametrize("form", ["subpixel", "packed"])
+def test_the_pieces_make_the_whole(small, form):
     model, variables, low = small
+    model = model.clone(form=form)
     x = model.apply(variables, low, method="embed")
     for _ in range(model.blocks):
         z = model.apply(variables, x, method="local")
@@ -86,6 +88,29 @@ def test_remat_changes_memory_not_results(small):
 
     plain, remat = gradient(False), gradient(True)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), plain, remat)
+
+
+def test_packed_form_has_the_same_gradients(small):
+    model, variables, low = small
+    model = model.clone(blocks=1, precision="highest")
+
+    def gradient(form):
+        net = model.clone(form=form)
+        return jax.jit(jax.grad(lambda v: jnp.sum(jnp.sin(3 * net.apply(v, low)))))(variables)
+
+    plain, packed = gradient("subpixel"), gradient("packed")
+    scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(plain))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=2e-6 * scale), packed, plain)
+
+
+@pytest.mark.parametrize("form", ["subpixel", "packed"])
+def test_scan_changes_the_program_not_results(small, form):
+    model, variables, low = small
+    model = model.clone(form=form)
+    scanned = jax.jit(model.clone(scan=True).apply)
+    np.testing.assert_allclose(scanned(variables, low), jax.jit(model.apply)(variables, low), atol=1e-6)
+    assert "while" in scanned.lower(variables, low).as_text()
+    jax.tree.map(np.testing.assert_array_equal, initialise(model.clone(scan=True), 0), initialise(model, 0))
 
 
 def test_bfloat16_stays_close_and_returns_float32(small):

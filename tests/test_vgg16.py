@@ -51,6 +51,22 @@ def test_same_features_as_torch(variables, state, rng):
         np.testing.assert_allclose(a, b, rtol=0, atol=2e-6 * abs(b).max())
 
 
+@pytest.mark.parametrize("shape", [(1, 18, 26), (1, 17, 25)])  # pairs of pixels need an even width
+def test_packed_form_has_the_same_features_and_gradients(variables, rng, shape):
+    x = rng.uniform(size=(*shape, 3)).astype(np.float32)
+
+    def loss(x, form):
+        features = vgg16.vgg16_features(variables, x, form=form)
+        return sum((f * f).mean() for f in features), features
+
+    (_, plain), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=1)(x, "conv")
+    (_, ours), packed = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=1)(x, "packed")
+    assert ours[0].shape == ((1, 18, 13, 128) if shape[2] % 2 == 0 else plain[0].shape)
+    for a, b in zip(ours, plain, strict=True):
+        np.testing.assert_allclose(a.reshape(b.shape), b, rtol=0, atol=2e-6 * abs(b).max())
+    np.testing.assert_allclose(packed, gradient, rtol=0, atol=1e-5 * abs(gradient).max())
+
+
 def test_published_perceptual_layers(variables, fixtures):
     features = jax.jit(vgg16.vgg16_features)
     with np.load(fixtures / "golden" / "losses.npz") as golden:

@@ -20,7 +20,7 @@ from smnet_jax.files import replacing
 
 SUMMARY = "compile for TPUs that are not there; the compiler's estimates, nothing measured"
 DTYPES = {"bf16": "bfloat16", "bfloat16": "bfloat16", "f32": "float32", "float32": "float32"}
-FORMS = ("auto", "straight", "conv", "subpixel")
+FORMS = ("auto", "straight", "conv", "subpixel", "packed")
 TOP = 10
 
 
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--crop", type=int, metavar="N", help="side of the training pictures, instead of the config's")
     parser.add_argument("--rows", type=int, default=1, metavar="N", help="devices that share one picture (default: 1)")
     parser.add_argument("--remat", action="store_true", help="recompute each block in the gradient")
+    parser.add_argument("--scan", action="store_true", help="compile the block once, as the body of a loop")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers")
     parser.add_argument("--text", type=Path, metavar="FOLDER", help="write the compiled programs (HLO) for reading")
 
@@ -295,6 +296,7 @@ def _config(args: argparse.Namespace, topology: Topology) -> Any:
         "blocks": args.blocks or config.blocks,
         "rows": args.rows,
         "remat": args.remat or config.remat,
+        "scan": args.scan or config.scan,
         "stages": (),
     }
     config = dataclasses.replace(config, **changes)

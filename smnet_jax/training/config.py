@@ -74,6 +74,8 @@ class Config:
     """Of products; empty is the backend's default, which on TPU rounds inputs to bfloat16."""
     remat: bool = False
     """Recompute each block's activations in the backward pass: less memory, about a third more time."""
+    scan: bool = False
+    """Compile the block once, as the body of a loop: compiles sooner, steps take longer (docs/tpu.md)."""
 
     # The data
     data: str = "data/LOL"
@@ -175,7 +177,7 @@ class Config:
 # computes.
 FREE_ON_RESUME = frozenset(
     {"devices", "rows", "parallel", "coordinator", "processes", "process", "threads", "on_nan", "keep", "log_steps"}
-    | {"profile"}
+    | {"profile", "scan"}
     | {"evaluate_epochs", "evaluate_pairs", "checkpoint_minutes", "checkpoint_steps"}
 )
 

@@ -43,6 +43,7 @@ def make_model(config: Config) -> SMNet:
         precision=config.precision or None,
         form="conv" if config.rows > 1 else "auto",
         remat=config.remat,
+        scan=config.scan,
     )
 
 
@@ -57,7 +58,9 @@ def make_loss(config: Config, model: SMNet, kind: str) -> LossFunction:
 
     def one(pred: Any, batch: Batch, vgg: Any, axis_name: str | None) -> tuple[jax.Array, Scalars]:
         if kind == "recipe":
-            return losses.total_loss(pred, batch["low"], batch["high"], vgg, axis_name=axis_name)
+            return losses.total_loss(
+                pred, batch["low"], batch["high"], vgg, axis_name=axis_name, dtype=model.dtype, form=model.form
+            )
         return losses.l1_ssim(
             pred,
             batch["low"],

@@ -26,7 +26,7 @@ def whole(model, variables, low):
     [
         ("lol", "subpixel", 40, False),  # 2 x 3 windows
         ("lol", "subpixel", 40, True),
-        ("lol", "subpixel", (132, 30), True),  # columns only
+        ("lol", "packed", (132, 30), True),  # columns only
         ("fivek", "subpixel", (27, 140), True),  # rows only
         ("fivek", "conv", 64, False),
     ],

@@ -1,0 +1,208 @@
+"""Full-resolution layers on pairs of pixels: the "packed" form, for units that multiply 128 channels at a time.
+
+A picture of features (N,H,W,c) is held as (N,H,W/2,2c): two horizontal neighbours side by side in the channels, the
+left one first. With c = 64 that fills the 128 lanes of a TPU, half of which would idle. The layers are the same linear
+maps with the same parameters; their kernels are rewritten here, with zeros where a pixel does not see another.
+
+A 3x3 convolution of pairs sees three pairs of columns and uses half of that. From pairs to pairs that begin one pixel
+earlier (columns -1 and 0, 1 and 2, ..., W-1 and W: "shifted", W/2+1 pairs) it sees only two and uses three quarters;
+so does the way back. Layers that come in twos go there and back. What the shifted pairs hold outside the picture is
+nobody's pixel: it must be made zero before the way back.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from smnet_jax.layers import LAYOUT, Precision, conv1x1, next_along, previous_along
+
+_BILINEAR = (0.25, 0.75)
+
+
+def pack(x: jax.Array) -> jax.Array:
+    """(N,H,W,c) -> (N,H,W/2,2c); W must be even."""
+    n, h, w, c = x.shape
+    return x.reshape(n, h, w // 2, 2 * c)
+
+
+def unpack(x: jax.Array) -> jax.Array:
+    """(N,H,W/2,2c) -> (N,H,W,c)."""
+    n, h, pairs, channels = x.shape
+    return x.reshape(n, h, 2 * pairs, channels // 2)
+
+
+def twice(vector: jax.Array) -> jax.Array:
+    """(..., c), one number for each channel, for both pixels of a pair: (..., 2c)."""
+    return jnp.concatenate([vector, vector], axis=-1)
+
+
+def twice1x1(kernel: jax.Array) -> jax.Array:
+    """(1,1,I,O) -> (1,1,2I,2O): both pixels of a pair through the same 1x1."""
+    return _blocks([[kernel, None], [None, kernel]])
+
+
+def conv3x3(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, *, precision: Precision = None) -> jax.Array:
+    """`layers.conv3x3` from pairs to pairs: (N,H,W/2,2I) and the kernel (3,3,I,O) -> (N,H,W/2,2O)."""
+    return _with_bias(_conv(x, _pairs3x3(kernel, (-1, 0, 1), 0, 0), ((1, 1), (1, 1)), precision), bias)
+
+
+def conv3x3_shift(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, *, precision: Precision = None) -> jax.Array:
+    """The same to shifted pairs: (N,H,W/2,2I) -> (N,H,W/2+1,2O), of which the first and the last pixel are nobody's."""
+    return _with_bias(_conv(x, _pairs3x3(kernel, (-1, 0), 0, -1), ((1, 1), (1, 1)), precision), bias)
+
+
+def conv3x3_unshift(x: jax.Array, kernel: jax.Array, *, precision: Precision = None) -> jax.Array:
+    """The same back: (N,H,W/2+1,2I), zero outside the picture (see `inside`) -> (N,H,W/2,2O)."""
+    return _conv(x, _pairs3x3(kernel, (0, 1), -1, 0), ((1, 1), (0, 0)), precision)
+
+
+def inside(x: jax.Array) -> jax.Array:
+    """Shifted pairs with the two pixels beside the picture made zero."""
+    pairs, channels = x.shape[2:]
+    mask = np.ones((pairs, channels), np.float32)
+    mask[0, : channels // 2] = mask[-1, channels // 2 :] = 0
+    return x * mask.astype(x.dtype)
+
+
+def border_bias(taps: jax.Array, height: int, columns: int, pairs: bool) -> jax.Array:
+    """What a constant input adds to a zero-padded 3x3 convolution: `taps` (3,3,O) summed over those that fall inside.
+
+    Returns (height, columns, O), or (height, columns, 2O) for `columns` pairs of pixels.
+    """
+    within = np.ones((height, 3), np.float32)
+    within[0, 0] = within[-1, 2] = 0
+    rows = jnp.einsum("hy,yxo->xho", within, taps, precision="highest")  # left, middle, right; each (height, O)
+    if pairs:
+        rows = twice(rows)
+    left, right = np.zeros((2, columns, rows.shape[-1]), np.float32)
+    half = rows.shape[-1] // 2 if pairs else 0
+    left[0, : half or None] = right[-1, half:] = 1
+    return rows.sum(0)[:, None] - left * rows[0][:, None] - right * rows[2][:, None]
+
+
+def blur_down(a: jax.Array, kernel: jax.Array, *, precision: Precision = None) -> jax.Array:
+    """`layers.blur_down` and then the 1x1 `kernel` (1,1,c,O), as one convolution: shifted pairs (N,H,W/2+1,2c) ->
+    (N,H/2,W/2,O) at half the resolution, not packed. What `a` holds beside the picture does not matter."""
+    c = kernel.shape[2]
+    kernel = kernel[0, 0]
+    # The pixels 2j-1, 2j, 2j+1 are both of pair j and the left one of pair j+1.
+    columns = jnp.stack(
+        [jnp.concatenate([kernel / 4, kernel / 2]), jnp.concatenate([kernel / 4, jnp.zeros_like(kernel)])]
+    )
+    rows = jnp.array([0.25, 0.5, 0.25], kernel.dtype)
+    y = _conv(a, rows[:, None, None, None] * columns, ((1, 0), (0, 0)), precision, strides=(2, 1))
+    # Reflection: row -1 is row 1, and the pixel -1 is pixel 1.
+    row = _conv(a[:, 1:2], columns[None] / 4, ((0, 0), (0, 0)), precision)
+    edge = a[:, :, 1:2, :c] - a[:, :, :1, :c]
+    odd = edge[:, 1::2]
+    edge = previous_along(odd, 1) / 4 + edge[:, ::2] / 2 + odd / 4  # (N,H/2,1,c)
+    column = conv1x1(edge, kernel[None, None] / 4, precision=precision)
+    return y + _at_first(row, 1, y.shape) + _at_first(column, 2, y.shape)
+
+
+def transposed_conv_rows(x: jax.Array, kernel: jax.Array, *, precision: Precision = None) -> list[jax.Array]:
+    """`layers.transposed_conv` to pairs: (N,h,w,I) -> the even and the odd rows of the result, (N,h,w,2O) each."""
+    # One pixel gives its right neighbour to the odd columns, and its lower one to the odd rows.
+    rows_of = ((1,), (2, 0))
+    rows = [jnp.stack([_blocks([[kernel[r, 1], kernel[r, 2]]]), _blocks([[None, kernel[r, 0]]])]) for r in range(3)]
+    return [
+        _conv(x, jnp.stack([rows[r] for r in rows_of[odd]]), ((0, odd), (0, 1)), precision) for odd in (False, True)
+    ]
+
+
+def bilinear_up_rows(x: jax.Array, kernel: jax.Array, *, precision: Precision = None) -> list[jax.Array]:
+    """The 1x1 `kernel` (1,1,I,O) and then `layers.bilinear_up`, to pairs: (N,h,w,I) -> even and odd rows (N,h,w,2O)."""
+    far, near = (weight * kernel[0, 0] for weight in _BILINEAR)
+    left, right = _blocks([[far, None]]), _blocks([[None, far]])
+    y = _conv(x, jnp.stack([left, _blocks([[near, near]]), right])[None], ((0, 0), (1, 1)), precision)
+    # The border repeats: the first column is its own left neighbour, the last its own right one.
+    first = conv1x1(x[:, :, :1], left[None, None], precision=precision)
+    last = conv1x1(x[:, :, -1:], right[None, None], precision=precision)
+    y = y + _at_first(first, 2, y.shape) + jnp.pad(last, ((0, 0), (0, 0), (y.shape[2] - 1, 0), (0, 0)))
+    return [0.75 * y + 0.25 * previous_along(y, 1), 0.75 * y + 0.25 * next_along(y, 1)]
+
+
+def interleave_rows(even: jax.Array, odd: jax.Array) -> jax.Array:
+    """Two (N,h,w,C) to one (N,2h,w,C)."""
+    n, h, w, c = even.shape
+    return jnp.stack([even, odd], axis=2).reshape(n, 2 * h, w, c)
+
+
+def statistics(parts: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    """Mean and maximum over the picture of three (N,H,W/2,2c) together -> two float32 (N,3c)."""
+    means = [jnp.mean(part, (1, 2), dtype=jnp.float32) for part in parts]
+    peaks = [jnp.max(part, (1, 2)).astype(jnp.float32) for part in parts]
+    halves = [[jnp.stack(jnp.split(value, 2, axis=-1)) for value in values] for values in (means, peaks)]
+    return (
+        jnp.concatenate([half.mean(0) for half in halves[0]], axis=-1),
+        jnp.concatenate([half.max(0) for half in halves[1]], axis=-1),
+    )
+
+
+def max_pool(x: jax.Array) -> jax.Array:
+    """2x2 maximum of pairs: (N,H,W/2,2c) -> (N,H/2,W/2,c), not packed; an odd last row is left out. Of equal values
+    the first gets the gradient, as in a window's maximum."""
+    c = x.shape[-1] // 2
+    return _pool_rows(_first_of(x[..., :c], x[..., c:]))
+
+
+def max_pool_pixels(x: jax.Array) -> jax.Array:
+    """The same without pairs: (N,H,W,C) -> (N,H/2,W/2,C). Its gradient is a selection, not a scatter."""
+    n, h, w, c = x.shape
+    columns = x[:, :, : w // 2 * 2].reshape(n, h, w // 2, 2, c)
+    return _pool_rows(_first_of(columns[:, :, :, 0], columns[:, :, :, 1]))
+
+
+def _pool_rows(x: jax.Array) -> jax.Array:
+    n, h, w, c = x.shape
+    rows = x[:, : h // 2 * 2].reshape(n, h // 2, 2, w, c)
+    return _first_of(rows[:, :, 0], rows[:, :, 1])
+
+
+def _first_of(a: jax.Array, b: jax.Array) -> jax.Array:
+    return jnp.where(a >= b, a, b)
+
+
+def _pairs3x3(kernel: jax.Array, offsets: Sequence[int], begins: int, ends: int) -> jax.Array:
+    """(3,3,I,O) -> (3,len(offsets),2I,2O) from pairs j + offset to pair j, where pair j of the input begins at pixel
+    2j + begins and that of the output at 2j + ends."""
+
+    def tap(offset: int, source: int, target: int) -> jax.Array | None:
+        distance = 2 * offset + begins + source - ends - target
+        return kernel[:, distance + 1] if abs(distance) <= 1 else None
+
+    taps = [_blocks([[tap(offset, source, target) for target in (0, 1)] for source in (0, 1)]) for offset in offsets]
+    return jnp.stack(taps, axis=1)
+
+
+def _blocks(rows: list[list[jax.Array | None]]) -> jax.Array:
+    """A matrix in the last two axes, of blocks of one shape; None is a block of zeros."""
+    some = next((block for row in rows for block in row if block is not None), None)
+    assert some is not None
+    zero = jnp.zeros_like(some)
+    filled = [[zero if block is None else block for block in row] for row in rows]
+    return jnp.concatenate([jnp.concatenate(row, axis=-1) for row in filled], axis=-2)
+
+
+def _conv(
+    x: jax.Array,
+    kernel: jax.Array,
+    padding: Sequence[tuple[int, int]],
+    precision: Precision,
+    strides: tuple[int, int] = (1, 1),
+) -> jax.Array:
+    return lax.conv_general_dilated(
+        x, kernel.astype(x.dtype), strides, padding, dimension_numbers=LAYOUT, precision=precision
+    )
+
+
+def _with_bias(y: jax.Array, bias: jax.Array | None) -> jax.Array:
+    return y if bias is None else y + twice(bias).astype(y.dtype)
+
+
+def _at_first(x: jax.Array, axis: int, shape: tuple[int, ...]) -> jax.Array:
+    """x, of size 1 along `axis`, in the first place there and zeros after it."""
+    return jnp.pad(x, [(0, shape[i] - 1 if i == axis else 0) for i in range(x.ndim)])
