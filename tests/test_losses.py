@@ -112,3 +112,13 @@ def test_l1_ssim_weighs_its_two_terms(rng):
     total, terms = losses.l1_ssim(pred, low, high, l1_weight=2.0, ssim_weight=0.5)
     np.testing.assert_allclose(total, 2 * terms["charbonnier"] + 0.5 * terms["ssim"], rtol=1e-6)
     np.testing.assert_allclose(terms["ssim"], 1 - losses.ssim(pred, high), rtol=1e-6)
+    assert "chroma" not in terms
+
+
+def test_chroma_sees_hue_and_not_brightness(rng):
+    pred, shift = rng.random((1, 16, 16, 3), np.float32), rng.random((1, 16, 16, 1), np.float32)
+    np.testing.assert_allclose(losses.chroma(pred, pred + shift), 1e-3, rtol=1e-3)  # Charbonnier's zero
+    tinted = pred + np.array([0.3, -0.3, 0.0], np.float32)
+    np.testing.assert_allclose(losses.chroma(pred, tinted), 0.2, rtol=0.01)
+    total, terms = losses.l1_ssim(pred, pred, tinted, chroma_weight=2.0)
+    np.testing.assert_allclose(total, terms["charbonnier"] + terms["ssim"] + 2 * terms["chroma"], rtol=1e-6)

@@ -110,11 +110,14 @@ class Config:
 
     # The loss
     loss: Literal["recipe", "l1_ssim"] = "recipe"
-    """recipe: the published five terms. l1_ssim: l1_weight * Charbonnier + ssim_weight * (1 - SSIM), without VGG."""
+    """recipe: the published five terms. l1_ssim: without VGG, l1_weight * Charbonnier + ssim_weight * (1 - SSIM) +
+    chroma_weight * Charbonnier of the colours without their brightness."""
     l1_weight: float = 1.0
     """Weight of Charbonnier's loss in l1_ssim."""
     ssim_weight: float = 1.0
     """Weight of 1 - SSIM in l1_ssim."""
+    chroma_weight: float = 0.0
+    """Weight of the colours' own term in l1_ssim."""
     deep_supervision: float = 0.0
     """Weight of the same loss on the earlier blocks' outputs (each); 0: the last output only."""
 

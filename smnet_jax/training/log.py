@@ -54,13 +54,22 @@ class Log:
         self._progress.update(self._task, completed=step)
 
     def record(self, kind: str, step: int, values: dict[str, float]) -> None:
-        """One line of JSON and TensorBoard scalars. `kind` is "train" or "evaluation"."""
+        """One line of JSON and TensorBoard scalars. `kind` is "train" or "evaluation".
+
+        Raises InputError where the line cannot be written, on a full disk for one.
+        """
         if not self._write:
             return
         # JSON has no NaN: null says "not a number" to every reader.
         plain = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        with self.path.open("a") as file:
-            file.write(json.dumps({"kind": kind, "step": step, "time": round(time.time(), 3), **plain}) + "\n")
+        try:
+            with self.path.open("a") as file:
+                file.write(json.dumps({"kind": kind, "step": step, "time": round(time.time(), 3), **plain}) + "\n")
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: cannot be written ({error.strerror}); make room or make it writable and give the same "
+                "command again: it continues from the last finished checkpoint"
+            ) from error
         for name, value in values.items():
             self._tensorboard.add_scalar(f"{kind}/{name}", value, step)
 

@@ -337,7 +337,7 @@ class Run:
         return Outcome(self.step, self.step >= self.total, last, stopped[0] if stopped else 0)
 
 
-_TERMS = frozenset({"ssim", "perceptual", "smooth_l1", "inner", "tv", "charbonnier"})
+_TERMS = frozenset({"ssim", "perceptual", "smooth_l1", "inner", "tv", "charbonnier", "chroma"})
 
 
 def _program_text(compiled: Callable[..., Any], *arguments: Any) -> str:

@@ -27,6 +27,13 @@ def test_records_come_back(started):
     assert list((started.path.parent / "tensorboard").iterdir())
 
 
+def test_a_log_that_cannot_be_written_is_told(started):
+    started.path.unlink()
+    started.path.mkdir()
+    with pytest.raises(InputError, match=r"metrics\.jsonl: cannot be written .*; make room"):
+        started.record("train", 1, {"loss": 0.5})
+
+
 def test_a_resumed_run_drops_what_will_come_again(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text("".join(json.dumps({"kind": "train", "step": s}) + "\n" for s in (1, 2, 3)) + '{"kind": "tr')
