@@ -116,7 +116,8 @@ def chroma(pred: jax.Array, high: jax.Array) -> jax.Array:
 
     Brightness dominates the loss of dark pictures, and a network left to itself learns hues last.
     """
-    return charbonnier(*(x - jnp.mean(x, axis=-1, keepdims=True) for x in (pred, high)))
+    pred, high = (x - jnp.mean(x, axis=-1, keepdims=True) for x in (pred, high))
+    return charbonnier(pred, high)
 
 
 def inner(pred: jax.Array, low: jax.Array) -> jax.Array:
