@@ -61,9 +61,11 @@ class Kept:
 
     def __init__(self, most: int, shape: tuple[int, ...], dtype: Any, folder: Path) -> None:
         """`most`: how many there are."""
-        size = math.prod(shape) * np.dtype(dtype).itemsize
-        room = int(_SHARE_OF_DISK * _free(folder)) // size
-        self.values = _file_array((min(most, room), *shape), np.dtype(dtype), folder) if min(most, room) else None
+        self.shape, self.dtype = shape, np.dtype(dtype)
+        self.size = math.prod(shape) * self.dtype.itemsize
+        self.most = min(most, int(_SHARE_OF_DISK * _free(folder)) // self.size)
+        # Written and read, not mapped: each array goes whole, and a mapping would cost a page fault per 4 kB.
+        self.file = tempfile.TemporaryFile(dir=folder) if self.most else None  # noqa: SIM115  closed with this object
         self.numbers: set[int] = set()
         self.writing, self.computing = 0.0, 0.0  # seconds so far
 
@@ -73,17 +75,34 @@ class Kept:
 
     def offer(self, number: int, values: np.ndarray, seconds: float) -> None:
         """Keep the array of this number, or not; computing it took `seconds`."""
-        if self.values is None or number >= len(self.values) or self.writing > self.computing:
+        if self.file is None or number >= self.most or self.writing > self.computing:
             return
         started = time.perf_counter()
-        self.values[number] = values
+        try:
+            self.file.seek(number * self.size)
+            self.file.write(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+            self.file.flush()
+        except OSError:  # the disk is full after all
+            self.most = number
+            return
         self.numbers.add(number)
         self.writing += time.perf_counter() - started
         self.computing += seconds
 
     def get(self, number: int) -> np.ndarray | None:
-        """The array itself, not a copy: the pages of the file. None if it was not kept."""
-        return np.asarray(self.values[number]) if self.values is not None and number in self.numbers else None
+        """The array; None if it was not kept."""
+        if self.file is None or number not in self.numbers:
+            return None
+        values = np.empty(self.size, np.uint8)
+        self.file.seek(number * self.size)
+        if self.file.readinto(values.data) != self.size:
+            raise OSError("a temporary file has shrunk")
+        return values.view(self.dtype).reshape(self.shape)
+
+    def close(self) -> None:
+        """Give the space back."""
+        if self.file is not None:
+            self.file.close()
 
 
 def default_folder() -> Path:

@@ -1,5 +1,6 @@
 """One picture in tiles on one device, exactly: memory for a tile, and little more work than for the whole."""
 
+import contextlib
 import functools
 import itertools
 import os
@@ -62,34 +63,35 @@ def enhance_tiled(
         report.done(programs.local)
         return found
 
-    for at in features.order(cut.tiles):
-        x = programs.embed(variables, low[at.row.window, at.column.window])
-        features.write(at.row.core, at.column.core, _core(x, at.row, at.column))
-        report.done(programs.embed)
-    for block in range(model.blocks):
-        features.turn()
-        kept.forget()
-        total, peak = 0.0, -np.inf
-        for at in cut.tiles:
-            started = time.perf_counter()
-            z, sums, top = local(at)
-            total, peak = total + np.asarray(sums).sum(0, dtype=np.float64), np.maximum(peak, top)
-            kept.offer(at.number, np.asarray(z), time.perf_counter() - started)
-        mean = np.asarray(total / (height * width), np.float32)
-        weights = programs.gate(variables, mean[None], np.asarray(peak)[None])
+    with contextlib.closing(kept):
         for at in features.order(cut.tiles):
-            z = kept.get(at.number)
-            z = local(at)[0] if z is None else z
-            row, column = at.inner_row, at.inner_column
-            x = features.read(row.window, column.window)
-            if block < model.blocks - 1:
-                y = programs.finish(variables, z, weights, x)
-                features.write(row.core, column.core, _core(y, row, column))
-                report.done(programs.finish)
-            else:
-                y = programs.decode(variables, z, weights, x, low[row.window, column.window])
-                result[row.core, column.core] = _core(y, row, column)
-                report.done(programs.decode)
+            x = programs.embed(variables, low[at.row.window, at.column.window])
+            features.write(at.row.core, at.column.core, _core(x, at.row, at.column))
+            report.done(programs.embed)
+        for block in range(model.blocks):
+            features.turn()
+            kept.forget()
+            total, peak = 0.0, -np.inf
+            for at in cut.tiles:
+                started = time.perf_counter()
+                z, sums, top = local(at)
+                total, peak = total + np.asarray(sums).sum(0, dtype=np.float64), np.maximum(peak, top)
+                kept.offer(at.number, np.asarray(z), time.perf_counter() - started)
+            mean = np.asarray(total / (height * width), np.float32)
+            weights = programs.gate(variables, mean[None], np.asarray(peak)[None])
+            for at in features.order(cut.tiles):
+                z = kept.get(at.number)
+                z = local(at)[0] if z is None else z
+                row, column = at.inner_row, at.inner_column
+                x = features.read(row.window, column.window)
+                if block < model.blocks - 1:
+                    y = programs.finish(variables, z, weights, x)
+                    features.write(row.core, column.core, _core(y, row, column))
+                    report.done(programs.finish)
+                else:
+                    y = programs.decode(variables, z, weights, x, low[row.window, column.window])
+                    result[row.core, column.core] = _core(y, row, column)
+                    report.done(programs.decode)
     return result, Done(len(cut.tiles), report.work / _whole(model, height, width))
 
 

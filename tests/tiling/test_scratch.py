@@ -36,6 +36,7 @@ def test_kept_arrays_come_back_until_they_are_void(tmp_path):
     assert list(tmp_path.iterdir()) == []
     kept.forget()
     assert kept.get(0) is None
+    kept.close()
 
 
 def test_what_is_computed_faster_than_written_is_not_kept(tmp_path):
@@ -43,6 +44,7 @@ def test_what_is_computed_faster_than_written_is_not_kept(tmp_path):
     for number in range(3):
         kept.offer(number, np.zeros((4, 5), np.float32), seconds=0)
     assert kept.numbers == {0}
+    kept.close()
 
 
 def test_no_more_is_kept_than_the_disk_has_room_for(tmp_path, monkeypatch):
@@ -51,4 +53,5 @@ def test_no_more_is_kept_than_the_disk_has_room_for(tmp_path, monkeypatch):
     for number in range(3):
         kept.offer(number, np.zeros((4, 5), np.float32), seconds=1)
     assert kept.numbers == {0, 1}
+    kept.close()
     assert Kept(3, (8, 8), np.float32, tmp_path).get(0) is None
