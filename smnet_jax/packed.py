@@ -10,7 +10,9 @@ so does the way back. Layers that come in twos go there and back. What the shift
 nobody's pixel: it must be made zero before the way back.
 """
 
+import functools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -51,7 +53,7 @@ def conv3x3(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, *, precisio
 
 def conv3x3_shift(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, *, precision: Precision = None) -> jax.Array:
     """The same to shifted pairs: (N,H,W/2,2I) -> (N,H,W/2+1,2O), of which the first and the last pixel are nobody's."""
-    return _with_bias(_conv(x, _pairs3x3(kernel, (-1, 0), 0, -1), ((1, 1), (1, 1)), precision), bias)
+    return _with_bias(_conv_widening(x, _pairs3x3(kernel, (-1, 0), 0, -1).astype(x.dtype), precision), bias)
 
 
 def conv3x3_unshift(x: jax.Array, kernel: jax.Array, *, precision: Precision = None) -> jax.Array:
@@ -197,6 +199,33 @@ def _conv(
     return lax.conv_general_dilated(
         x, kernel.astype(x.dtype), strides, padding, dimension_numbers=LAYOUT, precision=precision
     )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _conv_widening(x: jax.Array, kernel: jax.Array, precision: Precision) -> jax.Array:
+    """(N,H,w,I) and (3,2,I,O) -> (N,H,w+1,O), padded by one on all sides.
+
+    JAX's own gradient of the kernel slides `x` under a window, the result's gradient, that is wider than it. The TPU
+    compiler turns that around, for which it reverses a whole picture's features. Here it is written turned around: the
+    taps come out in reverse order, and those are few.
+    """
+    return _conv(x, kernel, ((1, 1), (1, 1)), precision)
+
+
+def _widening_forward(x: jax.Array, kernel: jax.Array, precision: Precision) -> Any:
+    return _conv_widening(x, kernel, precision), (x, kernel)
+
+
+def _widening_backward(precision: Precision, saved: tuple[jax.Array, jax.Array], g: jax.Array) -> Any:
+    x, kernel = saved
+    turned = jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
+    of_kernel = lax.conv_general_dilated(
+        g, x, (1, 1), ((1, 1), (0, 0)), dimension_numbers=("CHWN", "IHWO", "HWCN"), precision=precision
+    )
+    return _conv(g, turned, ((1, 1), (0, 0)), precision), of_kernel[::-1, ::-1]
+
+
+_conv_widening.defvjp(_widening_forward, _widening_backward)
 
 
 def _with_bias(y: jax.Array, bias: jax.Array | None) -> jax.Array:
