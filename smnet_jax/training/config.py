@@ -68,6 +68,9 @@ class Config:
     """Times the shared L&G block is applied."""
     init: str = ""
     """Start from these weights (bundled name, our directory, .pth, .safetensors) instead of random ones."""
+    stem_gain: float = 1.0
+    """Multiply the first layer's random kernel by this. Dark input is a few hundredths: unscaled, its colours drown and
+    are learned last."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the activations; parameters, loss and optimiser stay float32."""
     precision: Literal["", "highest"] = ""
@@ -211,7 +214,7 @@ def check(config: Config) -> None:
     for name in ("blocks", "threads", "epochs", "accumulate", "keep", "log_steps", "rows", "processes", "decay_epochs"):
         if getattr(config, name) < 1:
             raise InputError(f"{name} {getattr(config, name)}: must be at least 1")
-    for name in ("learning_rate", "decay", "evaluate_epochs"):
+    for name in ("learning_rate", "decay", "evaluate_epochs", "stem_gain"):
         if not getattr(config, name) > 0:
             raise InputError(f"{name} {getattr(config, name)}: must be greater than 0")
     for name in ("steps", "warmup", "clip", "checkpoint_minutes", "checkpoint_steps", "devices", "deep_supervision"):

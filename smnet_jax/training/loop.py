@@ -285,6 +285,7 @@ class Run:
 
     def _first_state(self) -> TrainState:
         params = initialise(self.model, self.config.seed)["params"]
+        params["stem"]["conv"]["kernel"] *= np.float32(self.config.stem_gain)
         if self.config.init:
             loaded = weights.read(self.config.init).params
             wanted, given = (jax.tree.map(np.shape, tree) for tree in (params, loaded))
