@@ -41,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", type=int, default=1, metavar="N", help="devices that share one picture (default: 1)")
     parser.add_argument("--remat", action="store_true", help="recompute each block in the gradient")
     parser.add_argument("--scan", action="store_true", help="compile the block once, as the body of a loop")
+    parser.add_argument(
+        "--xla", nargs="+", default=[], metavar="NAME=VALUE", help="options of the compiler, to see what they do"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers")
     parser.add_argument("--text", type=Path, metavar="FOLDER", help="write the compiled programs (HLO) for reading")
 
@@ -60,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     }
     for kind in (args.only,) if args.only else ("train", "infer"):
         program = training(config, topology, args) if kind == "train" else inference(config, topology, args)
-        text, found = compile_program(program, topology)
+        text, found = compile_program(program, topology, _options(args.xla))
         result[kind] = found
         print(table(result, kind), flush=True)
         if args.text and text:
@@ -164,7 +167,9 @@ def inference(config: Any, topology: Topology, args: argparse.Namespace) -> Comp
     )
 
 
-def compile_program(program: Compilable, topology: Topology) -> tuple[str, dict[str, Any]]:
+def compile_program(
+    program: Compilable, topology: Topology, options: dict[str, Any] | None = None
+) -> tuple[str, dict[str, Any]]:
     """(HLO text, what is to be said of it); the text is empty where the program does not fit into memory."""
     from smnet_jax.bench import peaks
     from smnet_jax.bench.hlo import Program
@@ -173,13 +178,14 @@ def compile_program(program: Compilable, topology: Topology) -> tuple[str, dict[
     found: dict[str, Any] = {
         "title": program.title,
         "form": program.form,
+        "options": options or {},
         "images": program.images,
         "images_a_chip": program.images / topology.chips,
         "hbm": peak.memory // share if peak else None,
     }
     started, cpu = time.perf_counter(), time.process_time()
     try:
-        compiled = program.function.lower(*program.arguments).compile()
+        compiled = program.function.lower(*program.arguments).compile(compiler_options=options or None)
     except Exception as error:  # JAX has no type of its own for it
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
@@ -339,6 +345,14 @@ def _size(text: str) -> tuple[int, int]:
     if not (breadth.isdecimal() and height.isdecimal()) or int(breadth) % 4 or int(height) % 4 or not int(height):
         raise InputError(f"--size {text}: must be WIDTHxHEIGHT, both multiples of 4")
     return int(breadth), int(height)
+
+
+def _options(words: list[str]) -> dict[str, Any]:
+    """NAME=VALUE, where true and false are meant as such."""
+    if wrong := [word for word in words if "=" not in word]:
+        raise InputError(f"--xla {wrong[0]}: must be NAME=VALUE")
+    pairs = (word.split("=", 1) for word in words)
+    return {name: {"true": True, "false": False}.get(value.lower(), value) for name, value in pairs}
 
 
 def _first_line(error: Exception) -> str:
