@@ -1,6 +1,7 @@
 """What every test shares: the compile cache, the fixtures' folders, and material that may be absent."""
 
 import os
+import sys
 from pathlib import Path
 
 # Before JAX is imported: eight fake CPU devices would slow every other test, so the tests of sharding start
@@ -8,6 +9,9 @@ from pathlib import Path
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "smnet-jax-tests"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+# The TPU compiler, where `make test` found one: for this process and none that it starts.
+sys.path.append(str(Path(__file__).parents[1] / "build" / "libtpu"))
 
 import numpy as np
 import pytest
