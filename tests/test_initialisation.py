@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from smnet_jax.initialisation import initialise
+from smnet_jax.initialisation import initialise, pass_through
 from smnet_jax.model import Conv, SMNet
 
 
@@ -41,3 +41,12 @@ def test_the_seed_decides():
     first, again, other = (initialise(model, seed)["params"]["head"]["out"]["kernel"] for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert np.any(first != other)
+
+
+def test_pass_through_alone_gives_the_input_back_brighter(rng):
+    model = SMNet(width=4, blocks=2)
+    nothing = jax.tree.map(np.zeros_like, initialise(model, 0)["params"])
+    low = rng.random((1, 8, 8, 3), np.float32)
+    out = np.asarray(model.apply({"params": pass_through(nothing, 3.0)}, low))
+    np.testing.assert_allclose(out, 3 * low + low.max(-1, keepdims=True), rtol=1e-5)  # the head adds the brightness
+    assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(nothing))

@@ -68,9 +68,9 @@ class Config:
     """Times the shared L&G block is applied."""
     init: str = ""
     """Start from these weights (bundled name, our directory, .pth, .safetensors) instead of random ones."""
-    stem_gain: float = 1.0
-    """Multiply the first layer's random kernel by this. Dark input is a few hundredths: unscaled, its colours drown and
-    are learned last."""
+    pass_through: float = 0.0
+    """Start as a network that passes `low` on, this many times as bright, beside its random weights; 0: random weights
+    alone, as the recipe. A small network left to itself learns hues last."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the activations; parameters, loss and optimiser stay float32."""
     precision: Literal["", "highest"] = ""
@@ -214,13 +214,13 @@ def check(config: Config) -> None:
     for name in ("blocks", "threads", "epochs", "accumulate", "keep", "log_steps", "rows", "processes", "decay_epochs"):
         if getattr(config, name) < 1:
             raise InputError(f"{name} {getattr(config, name)}: must be at least 1")
-    for name in ("learning_rate", "decay", "evaluate_epochs", "stem_gain"):
+    for name in ("learning_rate", "decay", "evaluate_epochs"):
         if not getattr(config, name) > 0:
             raise InputError(f"{name} {getattr(config, name)}: must be greater than 0")
     for name in ("steps", "warmup", "clip", "checkpoint_minutes", "checkpoint_steps", "devices", "deep_supervision"):
         if getattr(config, name) < 0:
             raise InputError(f"{name} {getattr(config, name)}: must not be negative")
-    for name in ("noise", "gain"):
+    for name in ("noise", "gain", "pass_through"):
         if getattr(config, name) < 0:
             raise InputError(f"{name} {getattr(config, name)}: must not be negative")
     for name in ("holdout", "ema", "daylight"):
