@@ -1,9 +1,11 @@
 """A small network that a CPU can train: width 16, brightness on small whole pictures first, loss without VGG.
 
-smnet train lol_small --workdir runs/lol_small --data FOLDER --devices 2
+python tools/make_lol_small_data.py SHRUNK NATIVE FOLDER
+smnet train lol_small --workdir runs/lol_small --data "FOLDER/main,FOLDER/native*8" --devices 2
 
-FOLDER/train holds LOL's training pairs shrunk to 256x256, FOLDER/test native ones that share no target with them.
-The weights `lol-small` came from this recipe; docs/model-card.md has its hours, curve and scores. One device per core
+FOLDER/main/train holds LOL's training pairs, here enlarged from 256x256 for want of the originals, FOLDER/native those
+at hand at 600x400, FOLDER/main/test pairs that share no target with either; with LOL itself, its folder alone will do.
+The weights `lol-small` came from this recipe; docs/model-card.md has its time, curve and scores. One device per core
 is fastest on a CPU.
 """
 
@@ -15,22 +17,24 @@ from smnet_jax.training.config import Stage
 config = dataclasses.replace(
     lol,
     width=16,
+    colour_path=4.0,
     stages=(
         # Whole pictures first: what GFRM pools must look like what it will pool when the network is used.
-        Stage(steps=1000, crop=64, batch=16, loss="l1_ssim", resize=64),
-        Stage(steps=520, crop=128, batch=8, loss="l1_ssim", resize=128),
+        Stage(steps=600, crop=64, batch=16, loss="l1_ssim", resize=64),
+        Stage(steps=160, crop=128, batch=8, loss="l1_ssim", resize=128),
         # Then detail at the scale of use.
-        Stage(steps=260, crop=208, batch=4, loss="l1_ssim"),
+        Stage(steps=90, crop=208, batch=4, loss="l1_ssim"),
     ),
     loss="l1_ssim",
     ssim_weight=0.5,
+    chroma_weight=1.0,
     noise=0.015,
     gain=0.3,
     daylight=0.06,
     learning_rate=2e-3,
     schedule="cosine",
-    warmup=100,
+    warmup=50,
     clip=1.0,
-    ema=0.995,
+    ema=0.99,
     evaluate_epochs=10,
 )

@@ -68,9 +68,9 @@ class Config:
     """Times the shared L&G block is applied."""
     init: str = ""
     """Start from these weights (bundled name, our directory, .pth, .safetensors) instead of random ones."""
-    pass_through: float = 0.0
-    """Start as a network that passes `low` on, this many times as bright, beside its random weights; 0: random weights
-    alone, as the recipe. A small network left to itself learns hues last."""
+    colour_path: float = 0.0
+    """Add a path to the initial weights on which the colours of `low` reach the output, this many times as strong; 0:
+    none, as the recipe. A small network left to itself learns hues last."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the activations; parameters, loss and optimiser stay float32."""
     precision: Literal["", "highest"] = ""
@@ -220,7 +220,7 @@ def check(config: Config) -> None:
     for name in ("steps", "warmup", "clip", "checkpoint_minutes", "checkpoint_steps", "devices", "deep_supervision"):
         if getattr(config, name) < 0:
             raise InputError(f"{name} {getattr(config, name)}: must not be negative")
-    for name in ("noise", "gain", "pass_through"):
+    for name in ("noise", "gain", "colour_path"):
         if getattr(config, name) < 0:
             raise InputError(f"{name} {getattr(config, name)}: must not be negative")
     for name in ("holdout", "ema", "daylight"):

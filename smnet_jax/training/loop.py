@@ -16,7 +16,7 @@ from smnet_jax import weights
 from smnet_jax.bench import model_flops, peaks, trace
 from smnet_jax.data.pipeline import Loader
 from smnet_jax.errors import InputError
-from smnet_jax.initialisation import initialise, pass_through
+from smnet_jax.initialisation import add_colour_path, initialise
 from smnet_jax.training import config as configs
 from smnet_jax.training import hosts, inputs, log, parallel, pictures, schedule, timing
 from smnet_jax.training.checkpoint import SCORE, Checkpoints
@@ -285,14 +285,14 @@ class Run:
 
     def _first_state(self) -> TrainState:
         params = initialise(self.model, self.config.seed)["params"]
-        if self.config.pass_through:
-            params = pass_through(params, self.config.pass_through)
         if self.config.init:
             loaded = weights.read(self.config.init).params
             wanted, given = (jax.tree.map(np.shape, tree) for tree in (params, loaded))
             if wanted != given:
                 raise InputError(f"{self.config.init}: weights of another variant or width than the config's")
             params = loaded
+        if self.config.colour_path:
+            params = add_colour_path(params, self.config.colour_path)
         return init_state(self.config, params)
 
     def _released(self) -> Any:
