@@ -7,8 +7,10 @@ from pathlib import Path
 # Before JAX is imported: eight fake CPU devices would slow every other test, so the tests of sharding start
 # processes of their own; the cache, which all checkouts share, makes a second run of the suite several times faster.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "smnet-jax-tests"))
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "smnet-jax-suite"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+# As the commands bound it (`compile_cache`): a folder must not be used with a bound and without.
+os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2 << 30))
 
 # The TPU compiler, where `make test` found one: for this process and none that it starts.
 sys.path.append(str(Path(__file__).parents[1] / "build" / "libtpu"))
