@@ -135,6 +135,9 @@ def interleave_rows(even: jax.Array, odd: jax.Array) -> jax.Array:
 
 def statistics(parts: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
     """Mean and maximum over the picture of three (N,H,W/2,2c) together -> two float32 (N,3c)."""
+    # The maximum's gradient looks for the values that equal it. Compiled without a barrier it may compute the features
+    # anew for that, differently rounded, and find none or others.
+    parts = lax.optimization_barrier(tuple(parts))
     means = [jnp.mean(part, (1, 2), dtype=jnp.float32) for part in parts]
     peaks = [jnp.max(part, (1, 2)).astype(jnp.float32) for part in parts]
     halves = [[jnp.stack(jnp.split(value, 2, axis=-1)) for value in values] for values in (means, peaks)]
