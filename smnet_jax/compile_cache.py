@@ -32,6 +32,6 @@ def use(folder: str | os.PathLike[str] | None) -> Path | None:
     jax.config.update("jax_compilation_cache_dir", None if path is None else str(path))
     jax.config.update("jax_enable_compilation_cache", path is not None)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-    jax.config.update("jax_compilation_cache_max_size", MAX_BYTES if path is not None else -1)
+    jax.config.update("jax_compilation_cache_max_size", MAX_BYTES)
     compilation_cache.reset_cache()  # the folder in use, if any, is otherwise kept until the process ends
     return path
