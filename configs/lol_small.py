@@ -5,8 +5,9 @@ smnet train lol_small --workdir runs/lol_small --data "FOLDER/main,FOLDER/native
 
 FOLDER/main/train holds LOL's training pairs, here enlarged from 256x256 for want of the originals, FOLDER/native those
 at hand at 600x400, FOLDER/main/test pairs that share no target with either; with LOL itself, its folder alone will do.
-The weights `lol-small` came from this recipe; docs/model-card.md has its time, curve and scores. One device per core
-is fastest on a CPU.
+This recipe has not been run to its end in one piece: the weights `lol-small` came from two runs of it with other
+stages, the second with the path for colours; docs/model-card.md has their commands, time, curves and scores. One device
+per core is fastest on a CPU.
 """
 
 import dataclasses
