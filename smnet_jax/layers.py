@@ -21,12 +21,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from smnet_jax.gradients import product
+from smnet_jax import gradients
+from smnet_jax.gradients import LAYOUT
 
 Form = Literal["auto", "straight", "conv", "subpixel", "packed"]
 Precision = lax.PrecisionLike
-
-LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
 def default_form(platform: str | None = None) -> Form:
@@ -50,7 +49,7 @@ def conv1x1(
     """
     kernel = kernel.astype(x.dtype)
     if form == "subpixel":
-        y = product(x, kernel[..., 0, 0, :, :], precision)
+        y = gradients.product(x, kernel[..., 0, 0, :, :], precision)
     elif kernel.ndim == 5:
         y = jnp.einsum("nhwi,nio->nhwo", x, kernel[:, 0, 0], precision=precision)
     else:
@@ -69,12 +68,14 @@ def straight_conv1x1(
 
 
 def conv3x3(
-    x: jax.Array, kernel: jax.Array, bias: jax.Array | None = None, *, precision: Precision = None
+    x: jax.Array, kernel: jax.Array, bias: jax.Array | None = None, *, precision: Precision = None, form: Form = "conv"
 ) -> jax.Array:
     """(N,H,W,I) -> (N,H,W,O), zero padding of one pixel."""
-    y = lax.conv_general_dilated(
-        x, kernel.astype(x.dtype), (1, 1), ((1, 1), (1, 1)), dimension_numbers=LAYOUT, precision=precision
-    )
+    kernel = kernel.astype(x.dtype)
+    if form == "subpixel":
+        y = gradients.conv3x3(x, kernel, precision)
+    else:
+        y = lax.conv_general_dilated(x, kernel, (1, 1), ((1, 1), (1, 1)), dimension_numbers=LAYOUT, precision=precision)
     return y if bias is None else y + bias.astype(x.dtype)
 
 
@@ -153,16 +154,7 @@ def transposed_conv_phases(x: jax.Array, kernel: jax.Array, *, precision: Precis
 
     An even output row sees one input row (through kernel row 1), an odd one sees two (through rows 2 and 0).
     """
-    rows_of = ((1,), (2, 0))
-    kernel = kernel.astype(x.dtype)
-
-    def phase(a: int, b: int) -> jax.Array:
-        window = jnp.stack([jnp.stack([kernel[r, c] for c in rows_of[b]]) for r in rows_of[a]])
-        return lax.conv_general_dilated(
-            x, window, (1, 1), ((0, a), (0, b)), dimension_numbers=LAYOUT, precision=precision
-        )
-
-    return [[phase(a, b) for b in (0, 1)] for a in (0, 1)]
+    return gradients.transposed_conv_phases(x, kernel.astype(x.dtype), precision)
 
 
 def interleave(phases: list[list[jax.Array]]) -> jax.Array:

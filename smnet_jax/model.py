@@ -54,7 +54,7 @@ class Conv(nn.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         if self.size == 3:
-            return layers.conv3x3(x, self.kernel, self.offset, precision=self.compute.precision)
+            return layers.conv3x3(x, self.kernel, self.offset, precision=self.compute.precision, form=self.compute.form)
         if self.compute.form == "straight":
             return layers.straight_conv1x1(x, self.kernel, self.offset, precision=self.compute.precision)
         return layers.conv1x1(x, self.kernel, self.offset, precision=self.compute.precision, form=self.compute.form)
@@ -150,7 +150,7 @@ class FEM(nn.Module):
         first = jnp.concatenate([self.expand.kernel[0, 0], self.expand.offset[None]])  # (k/4 + 1, k)
         merged = jnp.einsum("im,hwmo->hwio", first, self.conv2.kernel, precision="highest")
         y = jnp.concatenate([y, jnp.ones((*y.shape[:3], 1), y.dtype)], axis=-1)
-        return layers.conv3x3(y, merged, self.conv2.offset, precision=self.compute.precision)
+        return layers.conv3x3(y, merged, self.conv2.offset, precision=self.compute.precision, form=self.compute.form)
 
 
 class Down(nn.Module):
