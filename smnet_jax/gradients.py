@@ -10,6 +10,7 @@ neighbours above and below.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -62,7 +63,7 @@ product.defvjp(_forward, _backward)
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv3x3(x: jax.Array, kernel: jax.Array, precision: Precision) -> jax.Array:
     """(N,H,W,I) by (3,3,I,O), zero padding of one pixel: (N,H,W,O)."""
-    return lax.conv_general_dilated(x, kernel, (1, 1), ((1, 1), (1, 1)), dimension_numbers=LAYOUT, precision=precision)
+    return _convolve(x, kernel, ((1, 1), (1, 1)), precision)
 
 
 def _conv3x3_forward(x: jax.Array, kernel: jax.Array, precision: Precision) -> tuple[jax.Array, Any]:
@@ -71,13 +72,7 @@ def _conv3x3_forward(x: jax.Array, kernel: jax.Array, precision: Precision) -> t
 
 def _conv3x3_backward(precision: Precision, saved: Any, ct: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
-    derive = functools.partial(
-        lax.conv_general_dilated,
-        window_strides=(1, 1),
-        padding=((1, 1), (1, 1)),
-        dimension_numbers=LAYOUT,
-        precision=precision,
-    )
+    derive = functools.partial(_convolve, padding=((1, 1), (1, 1)), precision=precision)
     (towards_x,) = jax.linear_transpose(lambda x: derive(x, kernel), x)(ct)
     inputs, outputs = kernel.shape[2:]
     if inputs < FEW_INPUTS or outputs < FEW_OUTPUTS:
@@ -95,13 +90,15 @@ conv3x3.defvjp(_conv3x3_forward, _conv3x3_backward)
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def transposed_conv_phases(x: jax.Array, kernel: jax.Array, precision: Precision) -> list[list[jax.Array]]:
     """See `layers.transposed_conv_phases`."""
+    return _phases(x, kernel, precision)
+
+
+def _phases(x: jax.Array, kernel: jax.Array, precision: Precision) -> list[list[jax.Array]]:
     rows_of = ((1,), (2, 0))
 
     def phase(a: int, b: int) -> jax.Array:
         window = jnp.stack([jnp.stack([kernel[r, c] for c in rows_of[b]]) for r in rows_of[a]])
-        return lax.conv_general_dilated(
-            x, window, (1, 1), ((0, a), (0, b)), dimension_numbers=LAYOUT, precision=precision
-        )
+        return _convolve(x, window, ((0, a), (0, b)), precision)
 
     return [[phase(a, b) for b in (0, 1)] for a in (0, 1)]
 
@@ -112,11 +109,11 @@ def _phases_forward(x: jax.Array, kernel: jax.Array, precision: Precision) -> tu
 
 def _phases_backward(precision: Precision, saved: Any, ct: list[list[jax.Array]]) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
-    plain = functools.partial(transposed_conv_phases.fun, precision=precision)
-    (towards_x,) = jax.linear_transpose(lambda x: plain(x, kernel), x)(ct)
+    (towards_x,) = jax.linear_transpose(lambda x: _phases(x, kernel, precision), x)(ct)
     inputs, outputs = kernel.shape[2:]
     if inputs < FEW_INPUTS or outputs < FEW_OUTPUTS:
-        return towards_x, jax.vjp(lambda kernel: plain(x, kernel), kernel)[1](ct)[0]
+        (towards_kernel,) = jax.linear_transpose(lambda kernel: _phases(x, kernel, precision), kernel)(ct)
+        return towards_x, towards_kernel
     # Kernel row 0 leads from row i to the odd row above it, 1 and 2 to the even and the odd one of its own.
     even, odd = (jnp.concatenate([shifted(ct[1][b], 1, 1), ct[0][b], ct[1][b]], axis=-1) for b in (0, 1))
     middle = _over_pixels(x, even, precision).reshape(1, inputs, 3, outputs)
@@ -127,6 +124,10 @@ def _phases_backward(precision: Precision, saved: Any, ct: list[list[jax.Array]]
 
 
 transposed_conv_phases.defvjp(_phases_forward, _phases_backward)
+
+
+def _convolve(x: jax.Array, kernel: jax.Array, padding: Sequence[tuple[int, int]], precision: Precision) -> jax.Array:
+    return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=LAYOUT, precision=precision)
 
 
 def shifted(x: jax.Array, axis: int, by: int) -> jax.Array:
