@@ -15,6 +15,7 @@ from smnet_jax.errors import InputError
 
 Item = TypeVar("Item")
 
+_ALIGNMENT = 64  # bytes
 _SHARE_OF_DISK = 0.8  # of what is free, to what could also be computed again
 
 
@@ -35,14 +36,18 @@ class Features:
         shape = (height + self.margin, width, channels)
         self.values = _file_array(shape, np.dtype(dtype), folder)
         self.old, self.new = 0, self.margin  # rows by which the values in the file are shifted down
+        self.buffers = Buffers()
 
     def order(self, tiles: Sequence[Item]) -> list[Item]:
         """Tiles, given from the top, in the one order in which they may be replaced."""
         return list(tiles) if self.new <= self.old else list(reversed(tiles))
 
     def read(self, rows: slice, columns: slice) -> np.ndarray:
-        """A copy of the present values."""
-        return np.array(self.values[_shifted(rows, self.old), columns])
+        """A copy of the present values, until the next one of its shape is read."""
+        values = self.values[_shifted(rows, self.old), columns]
+        copy = self.buffers.get(values.shape, values.dtype)
+        np.copyto(copy, values)
+        return copy
 
     def write(self, rows: slice, columns: slice, values: np.ndarray) -> None:
         """New values, to be read after `turn`."""
@@ -68,6 +73,7 @@ class Kept:
         self.file = tempfile.TemporaryFile(dir=folder) if self.most else None  # noqa: SIM115  closed with this object
         self.numbers: set[int] = set()
         self.writing, self.computing = 0.0, 0.0  # seconds so far
+        self.buffers = Buffers()
 
     def forget(self) -> None:
         """All arrays are void."""
@@ -90,19 +96,38 @@ class Kept:
         self.computing += seconds
 
     def get(self, number: int) -> np.ndarray | None:
-        """The array; None if it was not kept."""
+        """The array, until the next one is got; None if it was not kept."""
         if self.file is None or number not in self.numbers:
             return None
-        values = np.empty(self.size, np.uint8)
+        values = self.buffers.get(self.shape, self.dtype)
         self.file.seek(number * self.size)
-        if self.file.readinto(values.data) != self.size:
+        if self.file.readinto(values.reshape(-1).view(np.uint8).data) != self.size:
             raise OSError("a temporary file has shrunk")
-        return values.view(self.dtype).reshape(self.shape)
+        return values
 
     def close(self) -> None:
         """Give the space back."""
         if self.file is not None:
             self.file.close()
+
+
+class Buffers:
+    """Memory for arrays that come again and again: the system hands out fresh memory page by page, at a price.
+
+    Aligned as JAX wants it, which takes such an array on a CPU as it is (`jax.device_put`) instead of copying it.
+    """
+
+    def __init__(self) -> None:
+        self._arrays: dict[tuple[tuple[int, ...], np.dtype], np.ndarray] = {}
+
+    def get(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """The array of this shape and type, with whatever was last put there."""
+        if (shape, dtype) not in self._arrays:
+            size = math.prod(shape) * dtype.itemsize
+            memory = np.empty(size + _ALIGNMENT, np.uint8)
+            start = -memory.ctypes.data % _ALIGNMENT
+            self._arrays[shape, dtype] = memory[start : start + size].view(dtype).reshape(shape)
+        return self._arrays[shape, dtype]
 
 
 def default_folder() -> Path:

@@ -58,8 +58,10 @@ def enhance_tiled(
     report = _Report(progress, programs.operations(len(cut.tiles), again=0 if keep else len(cut.tiles) * model.blocks))
     result = np.empty((height, width, 3), np.float32)
 
+    # What is read lies in memory that the next reading uses again, so each result is waited for before that.
     def local(at: "_Tile") -> Any:
-        found = programs.local(variables, features.read(at.row.window, at.column.window), at.bounds, at.offset)
+        x = jax.device_put(features.read(at.row.window, at.column.window))
+        found = jax.block_until_ready(programs.local(variables, x, at.bounds, at.offset))
         report.done(programs.local)
         return found
 
@@ -81,9 +83,9 @@ def enhance_tiled(
             weights = programs.gate(variables, mean[None], np.asarray(peak)[None])
             for at in features.order(cut.tiles):
                 z = kept.get(at.number)
-                z = local(at)[0] if z is None else z
+                z = local(at)[0] if z is None else jax.device_put(z)
                 row, column = at.inner_row, at.inner_column
-                x = features.read(row.window, column.window)
+                x = jax.device_put(features.read(row.window, column.window))
                 if block < model.blocks - 1:
                     y = programs.finish(variables, z, weights, x)
                     features.write(row.core, column.core, _core(y, row, column))
