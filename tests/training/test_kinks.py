@@ -78,7 +78,9 @@ def test_adam_trajectory_equals_pytorchs_on_the_same_side_of_every_kink(request,
         adam.step()
     theirs = {name: value.detach().numpy() for name, value in net.state_dict().items()}
     ours = convert.flatten(jax.device_get(state.params))
-    apart = np.concatenate([np.abs(ours[entry.path] - entry.ours(theirs[entry.name])).ravel() for entry in entries])
+    apart = np.concatenate(
+        [np.abs(ours[str(entry.path)] - entry.ours(theirs[entry.name])).ravel() for entry in entries]
+    )
     assert apart.max() <= 1e-5  # seen: all but one within 1e-6, at width 8 as at 16
 
 
