@@ -18,10 +18,17 @@ sys.path.append(str(Path(__file__).parents[1] / "build" / "libtpu"))
 import numpy as np
 import pytest
 
+from smnet_jax import allocator
 from tests.golden_case import CASES, GoldenCase
 
 REPO = Path(__file__).parents[1]
 SHARED = REPO.parent / "shared"
+
+
+@pytest.fixture(autouse=True)
+def _the_suite_is_not_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that is called here must not change how this process allocates: for good, and for every other test."""
+    monkeypatch.setattr(allocator, "keep_freed_memory", lambda: False)
 
 
 @pytest.fixture(scope="session")

@@ -61,14 +61,15 @@ def _apart(*case: Any) -> dict[str, Any]:
 
 
 def measure(megapixels: float, weights: str | None, width: int | None, how: dict[str, Any]) -> dict[str, Any]:
-    """One picture of noise, compiled for beforehand.
+    """One picture of noise, compiled for beforehand, in a process that keeps its memory as `smnet enhance` does.
 
     `anonymous` is the most memory that the process holds meanwhile and that is no file's.
     """
     import numpy as np
 
-    from smnet_jax import enhancement, pictures, untrained
+    from smnet_jax import allocator, enhancement, pictures, untrained
 
+    allocator.keep_freed_memory()
     model, variables = untrained.make(width) if width else enhancement.open_weights(weights)
     height, breadth = shape(megapixels)
     low = np.random.default_rng(0).random((height, breadth, 3), np.float32) * np.float32(0.3)

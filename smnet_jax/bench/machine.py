@@ -46,11 +46,13 @@ def matmul(size: int = 3072) -> Any:
 
 def peak_memory() -> int:
     """Bytes of memory this process has held at most."""
+    held = _status("VmHWM")
+    if held is not None:  # Linux, where getrusage's would be the parent's, if that held more when it started us
+        return held
     import resource
     import sys
 
-    scale = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 class AnonymousMemory:
@@ -76,11 +78,17 @@ class AnonymousMemory:
 
 
 def _anonymous() -> int:
+    held = _status("RssAnon")
+    return peak_memory() if held is None else held  # not Linux: the next best
+
+
+def _status(field: str) -> int | None:
+    """Bytes, as the kernel tells of this process; None where it does not."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith("RssAnon:")).split()[1]) << 10
-    except (OSError, StopIteration):  # not Linux: the next best
-        return peak_memory()
+        return int(next(line for line in lines if line.startswith(f"{field}:")).split()[1]) << 10
+    except (OSError, StopIteration):
+        return None
 
 
 def _processor() -> str:

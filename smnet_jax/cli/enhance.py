@@ -15,10 +15,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from smnet_jax import allocator
 from smnet_jax.errors import InputError
 
 SUMMARY = "brighten dark pictures"
 
+_LARGE = 1_000_000  # numbers in a picture, after which the gaps that it leaves in memory are too large to be kept
 _FORMATS = ("jpg", "png", "webp", "bmp", "tiff")
 
 
@@ -52,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     tile = _checked(args)
     max_memory = memory_size(args.max_memory)
     jobs = _jobs(args)
+    allocator.keep_freed_memory()
 
     # Only from here on is JAX imported: a wrong file name is told at once.
     from smnet_jax import compile_cache, enhancement, untrained, weights
@@ -192,6 +195,8 @@ def _enhanced(
             progress=lambda share: advance(place + share),
             **plan,
         )
+        if before.rgb.size > _LARGE:
+            allocator.return_freed_memory()
         return (before if args.compare else None), after
 
     def write(job, result):

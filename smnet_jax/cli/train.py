@@ -51,9 +51,10 @@ def run(args: argparse.Namespace) -> int:
         args=rest,
         config=(tyro.conf.FlagConversionOff,),
     )
-    from smnet_jax import compile_cache
+    from smnet_jax import allocator, compile_cache
     from smnet_jax.training.loop import train
 
+    allocator.keep_freed_memory()
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         compile_cache.use(compile_cache.default_folder())
     outcome = train(asked.config, asked.workdir)

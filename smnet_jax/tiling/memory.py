@@ -10,17 +10,19 @@ from smnet_jax.errors import InputError
 from smnet_jax.model import SMNet
 from smnet_jax.tiling.windows import ALIGNMENT, HALO
 
-# Feature maps of the network's width that are alive at once, at full resolution: at most 12.1 within a compiled program
-# (widths 8 to 64, both variants and forms, as the compiler's memory analysis tells), and a window read ahead of it.
-_MAPS = 13
+# Feature maps of the network's width that are alive at once, at full resolution. In a compiled program at most 12.1
+# (widths 8 to 64, both variants and forms, as the compiler's memory analysis tells). A window takes up to 19 as the
+# system counts, with what is read for it, room that the products take, and gaps in the heap; `_PROGRAM` can spare one.
+_MAPS, _MAPS_OF_WINDOW = 13, 18
 _PICTURES = 4  # copies of the picture itself, float32 RGB: input, padded, result, and one while it is clipped
 _PROGRAM = 500 << 20  # Python, JAX and the compiled programs
 _SHARE_OF_MEMORY = 0.8  # of what is available, to this process
 
 
-def bytes_needed(height: int, width: int, model: SMNet) -> int:
-    """Peak memory to compute a picture, or one window, whole; on the device, without the program itself."""
-    return height * width * (_MAPS * model.width * np.dtype(model.dtype).itemsize + _PICTURES * 12)
+def bytes_needed(height: int, width: int, model: SMNet, *, window: bool = False) -> int:
+    """Peak memory to compute a picture whole, or one window of it; on the device, without the program itself."""
+    maps = _MAPS_OF_WINDOW if window else _MAPS
+    return height * width * (maps * model.width * np.dtype(model.dtype).itemsize + _PICTURES * 12)
 
 
 def available_memory(device: jax.Device | None = None) -> int:
@@ -40,7 +42,7 @@ def choose_tile(height: int, width: int, model: SMNet, max_memory: int) -> tuple
     """
     if _PROGRAM + bytes_needed(height, width, model) <= max_memory:
         return None
-    per_pixel = bytes_needed(1, 1, model)
+    per_pixel = bytes_needed(1, 1, model, window=True)
     fixed = _PROGRAM + height * width * _PICTURES * 12
     best: tuple[int, int, int] | None = None
     for rows in _window_sizes(height):

@@ -1,6 +1,7 @@
 """Features of a whole picture on disk: too big for memory, needed only while one picture is computed."""
 
 import math
+import mmap
 import os
 import shutil
 import tempfile
@@ -15,7 +16,7 @@ from smnet_jax.errors import InputError
 
 Item = TypeVar("Item")
 
-_ALIGNMENT = 64  # bytes
+_PRIVATE: dict[str, int] = {"flags": mmap.MAP_PRIVATE} if hasattr(mmap, "MAP_PRIVATE") else {}  # not on Windows
 _SHARE_OF_DISK = 0.8  # of what is free, to what could also be computed again
 
 
@@ -78,6 +79,7 @@ class Kept:
     def forget(self) -> None:
         """All arrays are void."""
         self.numbers.clear()
+        self.buffers = Buffers()  # an array is as large as a quarter of what computing the next one takes
 
     def offer(self, number: int, values: np.ndarray, seconds: float) -> None:
         """Keep the array of this number, or not; computing it took `seconds`."""
@@ -114,7 +116,8 @@ class Kept:
 class Buffers:
     """Memory for arrays that come again and again: the system hands out fresh memory page by page, at a price.
 
-    Aligned as JAX wants it, which takes such an array on a CPU as it is (`jax.device_put`) instead of copying it.
+    Whole pages, and so aligned as JAX wants it, which takes such an array on a CPU as it is (`jax.device_put`) instead
+    of copying it; and apart from the heap, where an array that stays would part what is free between two programs.
     """
 
     def __init__(self) -> None:
@@ -123,10 +126,8 @@ class Buffers:
     def get(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """The array of this shape and type, with whatever was last put there."""
         if (shape, dtype) not in self._arrays:
-            size = math.prod(shape) * dtype.itemsize
-            memory = np.empty(size + _ALIGNMENT, np.uint8)
-            start = -memory.ctypes.data % _ALIGNMENT
-            self._arrays[shape, dtype] = memory[start : start + size].view(dtype).reshape(shape)
+            memory = mmap.mmap(-1, max(1, math.prod(shape) * dtype.itemsize), **_PRIVATE)
+            self._arrays[shape, dtype] = np.frombuffer(memory, dtype, math.prod(shape)).reshape(shape)
         return self._arrays[shape, dtype]
 
 

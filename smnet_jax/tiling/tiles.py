@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from smnet_jax import allocator
 from smnet_jax.model import SMNet
 from smnet_jax.tiling.scratch import Features, Kept, default_folder
 from smnet_jax.tiling.windows import Span, inner, spans
@@ -65,6 +66,27 @@ def enhance_tiled(
         report.done(programs.local)
         return found
 
+    # Functions, so that nothing of one window is held while the next is computed: it would count as its memory.
+    def gather(at: "_Tile") -> tuple[np.ndarray, np.ndarray]:
+        started = time.perf_counter()
+        z, sums, top = local(at)
+        kept.offer(at.number, np.asarray(z), time.perf_counter() - started)
+        return np.asarray(sums), np.asarray(top)
+
+    def finish(at: "_Tile", weights: jax.Array, last: bool) -> None:
+        z = kept.get(at.number)
+        z = local(at)[0] if z is None else jax.device_put(z)
+        row, column = at.inner_row, at.inner_column
+        x = jax.device_put(features.read(row.window, column.window))
+        if last:
+            y = programs.decode(variables, z, weights, x, low[row.window, column.window])
+            result[row.core, column.core] = _core(y, row, column)
+            report.done(programs.decode)
+        else:
+            y = programs.finish(variables, z, weights, x)
+            features.write(row.core, column.core, _core(y, row, column))
+            report.done(programs.finish)
+
     with contextlib.closing(kept):
         for at in features.order(cut.tiles):
             x = programs.embed(variables, low[at.row.window, at.column.window])
@@ -74,26 +96,15 @@ def enhance_tiled(
             features.turn()
             kept.forget()
             total, peak = 0.0, -np.inf
+            allocator.return_freed_memory()
             for at in cut.tiles:
-                started = time.perf_counter()
-                z, sums, top = local(at)
-                total, peak = total + np.asarray(sums).sum(0, dtype=np.float64), np.maximum(peak, top)
-                kept.offer(at.number, np.asarray(z), time.perf_counter() - started)
+                sums, top = gather(at)
+                total, peak = total + sums.sum(0, dtype=np.float64), np.maximum(peak, top)
             mean = np.asarray(total / (height * width), np.float32)
             weights = programs.gate(variables, mean[None], np.asarray(peak)[None])
+            allocator.return_freed_memory()
             for at in features.order(cut.tiles):
-                z = kept.get(at.number)
-                z = local(at)[0] if z is None else jax.device_put(z)
-                row, column = at.inner_row, at.inner_column
-                x = jax.device_put(features.read(row.window, column.window))
-                if block < model.blocks - 1:
-                    y = programs.finish(variables, z, weights, x)
-                    features.write(row.core, column.core, _core(y, row, column))
-                    report.done(programs.finish)
-                else:
-                    y = programs.decode(variables, z, weights, x, low[row.window, column.window])
-                    result[row.core, column.core] = _core(y, row, column)
-                    report.done(programs.decode)
+                finish(at, weights, last=block == model.blocks - 1)
     return result, Done(len(cut.tiles), report.work / _whole(model, height, width))
 
 

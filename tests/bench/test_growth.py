@@ -47,4 +47,4 @@ def test_anonymous_memory_is_seen():
         pass
     with machine.AnonymousMemory(0.001) as held:
         assert len(bytearray(b"x") * (200 << 20)) == 200 << 20
-    assert 180 << 20 < held.peak - before.peak < 400 << 20
+    assert 150 << 20 < held.peak - before.peak < 400 << 20  # other threads of the suite may free some meanwhile

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -88,3 +90,10 @@ def test_bad_arguments(arguments, says, capsys):
 def test_the_machine_is_described():
     assert {"processor", "cores", "load", "jax", "date"} <= machine.describe().keys()
     assert machine.peak_memory() > 1 << 25
+
+
+def test_peak_memory_is_not_the_parents():
+    program = "from smnet_jax.bench import machine; print(machine.peak_memory())"
+    held = bytearray(b"x") * (400 << 20)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert 1 << 22 < int(done.stdout) < len(held)
