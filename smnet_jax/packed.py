@@ -139,7 +139,7 @@ def statistics(parts: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
     # anew for that, differently rounded, and find none or others.
     parts = lax.optimization_barrier(tuple(parts))
     means = [jnp.mean(part, (1, 2), dtype=jnp.float32) for part in parts]
-    peaks = [jnp.max(part, (1, 2)).astype(jnp.float32) for part in parts]
+    peaks = [jnp.max(part.astype(jnp.float32), (1, 2)) for part in parts]  # the same value; float32 compares faster
     halves = [[jnp.stack(jnp.split(value, 2, axis=-1)) for value in values] for values in (means, peaks)]
     return (
         jnp.concatenate([half.mean(0) for half in halves[0]], axis=-1),
