@@ -210,7 +210,8 @@ class Up(nn.Module):
                 strict=True,
             )
             reduce = packed.twice1x1(self.reduce.kernel)
-            even, odd = (layers.conv1x1(self.act2(t), reduce, precision=precision) + b for t, b in rows)
+            # A convolution here: the product's result would lie otherwise than the joined rows must (`docs/tpu.md`).
+            even, odd = (layers.straight_conv1x1(self.act2(t), reduce, precision=precision) + b for t, b in rows)
             y = packed.interleave_rows(even, odd)
             return y if self.pairs else packed.unpack(y)
         bottom = self.skip(x)  # before the upsampling, which commutes with it: a quarter of the work

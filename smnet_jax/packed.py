@@ -138,13 +138,41 @@ def statistics(parts: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
     # The maximum's gradient looks for the values that equal it. Compiled without a barrier it may compute the features
     # anew for that, differently rounded, and find none or others.
     parts = lax.optimization_barrier(tuple(parts))
-    means = [jnp.mean(part, (1, 2), dtype=jnp.float32) for part in parts]
-    peaks = [jnp.max(part.astype(jnp.float32), (1, 2)) for part in parts]  # the same value; float32 compares faster
+    means, peaks = zip(*map(_mean_and_peak, parts), strict=True)
     halves = [[jnp.stack(jnp.split(value, 2, axis=-1)) for value in values] for values in (means, peaks)]
     return (
         jnp.concatenate([half.mean(0) for half in halves[0]], axis=-1),
         jnp.concatenate([half.max(0) for half in halves[1]], axis=-1),
     )
+
+
+@jax.custom_vjp
+def _mean_and_peak(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean and maximum over height and width, (N,H,W,C) -> two float32 (N,C), in one pass over x.
+
+    The compiler would take the maximum of bfloat16 in bfloat16, which chips without such arithmetic do slowly.
+    """
+    wide = x.astype(jnp.float32)
+    start = jnp.zeros((), jnp.float32), jnp.full((), -jnp.inf, jnp.float32)
+    total, peak = lax.reduce((wide, wide), start, lambda a, b: (a[0] + b[0], jnp.maximum(a[1], b[1])), (1, 2))
+    return total / (x.shape[1] * x.shape[2]), peak
+
+
+def _mean_and_peak_forward(x: jax.Array) -> Any:
+    mean, peak = _mean_and_peak(x)
+    return (mean, peak), (x, peak)
+
+
+def _mean_and_peak_backward(saved: tuple[jax.Array, jax.Array], g: tuple[jax.Array, jax.Array]) -> Any:
+    """As JAX does it: pixels that share the maximum share its gradient."""
+    x, peak = saved
+    at_peak = x.astype(jnp.float32) == peak[:, None, None]
+    count = at_peak.sum((1, 2), dtype=jnp.float32)
+    of_mean = (g[0] / (x.shape[1] * x.shape[2]))[:, None, None]
+    return ((of_mean + jnp.where(at_peak, (g[1] / count)[:, None, None], 0)).astype(x.dtype),)
+
+
+_mean_and_peak.defvjp(_mean_and_peak_forward, _mean_and_peak_backward)
 
 
 def max_pool(x: jax.Array) -> jax.Array:

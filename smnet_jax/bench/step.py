@@ -49,8 +49,10 @@ def run(args: argparse.Namespace) -> int:
             machine.use_threads(args.threads)
         except ValueError as error:
             raise InputError(f"--threads {error}") from error
+    from smnet_jax import allocator
     from smnet_jax.training.parallel import prepare_cpu_devices
 
+    allocator.keep_freed_memory()  # as `smnet train` does; PyTorch shares the advantage here
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     prepare_cpu_devices(cores)
     what = {name: getattr(args, name) for name in ("variant", "width", "batch", "crop", "loss", "repeats")}
