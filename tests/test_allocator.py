@@ -14,7 +14,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from smnet_jax import allocator
-from smnet_jax.allocator import keep_freed_memory
 from smnet_jax.bench.machine import _anonymous
 
 def faults():

@@ -20,7 +20,6 @@ from smnet_jax.errors import InputError
 
 SUMMARY = "brighten dark pictures"
 
-_LARGE = 1_000_000  # numbers in a picture, after which the gaps that it leaves in memory are too large to be kept
 _FORMATS = ("jpg", "png", "webp", "bmp", "tiff")
 
 
@@ -195,8 +194,7 @@ def _enhanced(
             progress=lambda share: advance(place + share),
             **plan,
         )
-        if before.rgb.size > _LARGE:
-            allocator.return_freed_memory()
+        allocator.return_freed_memory()  # the next may be of another size and not fit into the gaps
         return (before if args.compare else None), after
 
     def write(job, result):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from smnet_jax import compile_cache, enhancement, pictures, untrained
+from smnet_jax import allocator, compile_cache, enhancement, pictures, untrained
 from smnet_jax.cli import main
 from smnet_jax.errors import InputError
 
@@ -56,6 +56,14 @@ def test_a_folder(folder, tiny, capsys):
     assert untrained.WARNING in said.err
     expected = enhancement.enhance(pixels("in/a.png"), tiny)
     assert np.array_equal(pixels("out/a.png"), expected)
+
+
+def test_memory_goes_back_after_each_picture(folder, monkeypatch):
+    """Sizes differ from picture to picture, and `--max-memory` has no room for the gaps between them."""
+    returned = []
+    monkeypatch.setattr(allocator, "return_freed_memory", lambda: returned.append(True))
+    assert main(["enhance", "in", "-o", "out", *WEIGHTS]) == 0
+    assert len(returned) == 3
 
 
 def test_one_picture_to_a_file_and_the_same_bytes_twice(folder):
