@@ -11,6 +11,8 @@ import os
 import sys
 from collections.abc import Mapping
 
+from smnet_jax import process_memory
+
 # From malloc.h; mallopt(3) tells what they do.
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
 
@@ -26,6 +28,13 @@ def keep_freed_memory(environment: Mapping[str, str] = os.environ) -> bool:
     if libc is None or any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in environment):
         return False
     return all(libc.mallopt(*option) == 1 for option in ((_ARENA_MAX, 1), (_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1)))
+
+
+def return_too_much(limit: float) -> None:
+    """Give what is free back if the process holds more than `limit` bytes (where the system does not tell: always)."""
+    held = process_memory.anonymous()
+    if held is None or held > limit:
+        return_freed_memory()
 
 
 def return_freed_memory() -> None:

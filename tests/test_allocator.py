@@ -14,7 +14,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from smnet_jax import allocator
-from smnet_jax.bench.machine import _anonymous
+from smnet_jax.process_memory import anonymous
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -24,9 +24,9 @@ def faults():
 
 if sys.argv[1] == "keep":  # before there are threads
     assert allocator.keep_freed_memory()
-print(faults(), faults(), _anonymous())
+print(faults(), faults(), anonymous())
 allocator.return_freed_memory()
-print(_anonymous())
+print(anonymous())
 """
 
 

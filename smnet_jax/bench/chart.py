@@ -47,6 +47,8 @@ def growth(result: dict[str, Any], path: Path) -> None:
         if name == "cpu_seconds":
             rate = sorted(value / size for value, size in zip(values, sizes, strict=True))[len(rows) // 2]
             panel.loglog(sizes, [rate * size for size in sizes], "--", color="gray", label=f"{rate:.2f} s a megapixel")
+            first = [row["first_cpu_seconds"] for row in rows]
+            panel.loglog(sizes, first, "x", color="tab:blue", label="the first time in a process")
             panel.legend()
         panel.spines[["top", "right"]].set_visible(False)
     network = f"width {result['width']}" if result["width"] else f"weights {result['weights'] or 'lol-small'}"

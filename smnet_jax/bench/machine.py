@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from smnet_jax import process_memory
+
 
 def describe() -> dict[str, Any]:
     """Processor, cores this process may use, load averages, system and versions."""
@@ -46,7 +48,7 @@ def matmul(size: int = 3072) -> Any:
 
 def peak_memory() -> int:
     """Bytes of memory this process has held at most."""
-    held = _status("VmHWM")
+    held = process_memory.peak()
     if held is not None:  # Linux, where getrusage's would be the parent's, if that held more when it started us
         return held
     import resource
@@ -78,17 +80,8 @@ class AnonymousMemory:
 
 
 def _anonymous() -> int:
-    held = _status("RssAnon")
+    held = process_memory.anonymous()
     return peak_memory() if held is None else held  # not Linux: the next best
-
-
-def _status(field: str) -> int | None:
-    """Bytes, as the kernel tells of this process; None where it does not."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith(f"{field}:")).split()[1]) << 10
-    except (OSError, StopIteration):
-        return None
 
 
 def _processor() -> str:

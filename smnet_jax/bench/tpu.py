@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--crop", type=int, metavar="N", help="side of the training pictures, instead of the config's")
     parser.add_argument("--rows", type=int, default=1, metavar="N", help="devices that share one picture (default: 1)")
     parser.add_argument("--remat", action="store_true", help="recompute each block in the gradient")
-    parser.add_argument("--scan", action="store_true", help="compile the block once, as the body of a loop")
+    parser.add_argument("--scan", action="store_true", help="the block as a loop's body in training too")
     parser.add_argument(
         "--xla", nargs="+", default=[], metavar="NAME=VALUE", help="options of the compiler, to see what they do"
     )
@@ -151,7 +151,8 @@ def inference(config: Any, topology: Topology, args: argparse.Namespace) -> Comp
     count = args.pictures_per_chip * topology.chips
     if count < 1 or count % len(topology.devices):
         raise InputError(f"--pictures-per-chip {args.pictures_per_chip}: must share out over its devices")
-    model = make_model(config).clone(form=_form(config, args), remat=False)
+    # The block as a loop, as `enhancement` compiles it; the straight port, to compare with, has no such refinements.
+    model = make_model(config).clone(form=_form(config, args), remat=False, scan=args.form != "straight" or args.scan)
     mesh = Mesh(_array(topology), ("data",))
     everywhere, by_picture = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
     variables = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))

@@ -20,6 +20,7 @@ from smnet_jax.errors import InputError
 
 SUMMARY = "brighten dark pictures"
 
+_KEPT = 1 / 8  # of the memory that may be used: so much the process may hold between two pictures
 _FORMATS = ("jpg", "png", "webp", "bmp", "tiff")
 
 
@@ -174,7 +175,7 @@ def _enhanced(
     jobs: list[Any], model: Any, variables: Any, args: argparse.Namespace, plan: dict[str, Any], advance: Any
 ) -> Iterator[Any]:
     """The work itself, as `readahead.pipelined` yields it; `advance` learns how many pictures are computed."""
-    from smnet_jax import enhancement, pictures
+    from smnet_jax import enhancement, pictures, tiling
     from smnet_jax.readahead import pipelined
 
     def read(job):
@@ -183,6 +184,8 @@ def _enhanced(
         return picture
 
     turn = itertools.count()
+    # Kept memory saves time, but the next picture may be of another size and not fit into its gaps.
+    kept = _KEPT * tiling.allowance(plan["max_memory"])
 
     def compute(_job, before):
         place = next(turn)
@@ -194,7 +197,7 @@ def _enhanced(
             progress=lambda share: advance(place + share),
             **plan,
         )
-        allocator.return_freed_memory()  # the next may be of another size and not fit into the gaps
+        allocator.return_too_much(kept)
         return (before if args.compare else None), after
 
     def write(job, result):

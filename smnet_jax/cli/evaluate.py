@@ -139,7 +139,7 @@ def _network(source: str | None) -> "Network":
     model, variables = open_weights(source)
     architecture: dict[str, Any] = {"variant": model.variant, "width": model.width, "blocks": model.blocks}
     about = {"source": source or next(iter(bundled())), "sha256": fingerprint(variables), **architecture}
-    return Network(model.apply, variables, about)
+    return Network(model.clone(scan=True).apply, variables, about)  # compiled as in `enhancement`
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:

@@ -34,6 +34,11 @@ def available_memory(device: jax.Device | None = None) -> int:
     return int(min(_free_of_machine(), _free_of_container()))
 
 
+def allowance(max_memory: int | None = None) -> int:
+    """Bytes that this process may take: `max_memory`, or most of what is available now."""
+    return int(_SHARE_OF_MEMORY * available_memory()) if max_memory is None else max_memory
+
+
 def choose_tile(height: int, width: int, model: SMNet, max_memory: int) -> tuple[int, int] | None:
     """The tile, (rows, columns), with the least work that keeps the process's peak below `max_memory` bytes.
 
@@ -69,7 +74,7 @@ def plan(height: int, width: int, model: SMNet, max_memory: int | None = None) -
     """
     if max_memory is not None:
         return choose_tile(height, width, model, max_memory)
-    most = int(_SHARE_OF_MEMORY * available_memory())
+    most = allowance()
     if choose_tile(height, width, model, most) is None:
         return None
     try:

@@ -14,6 +14,7 @@ def test_numbers_and_chart(tmp_path, capsys, monkeypatch):
     found = json.loads(numbers.read_text())
     assert [row["picture"] for row in found["rows"]] == ["56x36", "92x64"]
     assert all(row["cpu_seconds"] > 0 and row["anonymous"] > 1 << 25 for row in found["rows"])
+    assert all(row["first_cpu_seconds"] > 0 for row in found["rows"])
     assert "tiles" in found["rows"][1]["notes"][0]
     assert chart.read_bytes().startswith(b"\x89PNG")
     assert "in proportion to the size" in capsys.readouterr().out
@@ -35,7 +36,7 @@ def test_shapes_are_near_three_to_two():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [(["--width", "6"], "--width"), (["--megapixels", "0"], "--megapixels"), (["--tile", "x"], "--tile"),
-     (["--max-memory", "much"], "--max-memory")],
+     (["--max-memory", "much"], "--max-memory"), (["--repeats", "0"], "--repeats")],
 )  # fmt: skip
 def test_bad_arguments(arguments, says, capsys):
     assert main(["bench", "growth", *arguments]) == 2

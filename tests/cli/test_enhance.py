@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from smnet_jax import allocator, compile_cache, enhancement, pictures, untrained
+from smnet_jax import allocator, compile_cache, enhancement, pictures, process_memory, untrained
 from smnet_jax.cli import main
 from smnet_jax.errors import InputError
 
@@ -58,12 +58,14 @@ def test_a_folder(folder, tiny, capsys):
     assert np.array_equal(pixels("out/a.png"), expected)
 
 
-def test_memory_goes_back_after_each_picture(folder, monkeypatch):
-    """Sizes differ from picture to picture, and `--max-memory` has no room for the gaps between them."""
+@pytest.mark.parametrize(("held", "times"), [(1 << 20, 0), (1 << 30, 3)])
+def test_memory_goes_back_after_each_picture_where_it_is_much(folder, monkeypatch, held, times):
+    """Sizes differ from picture to picture, and `--max-memory` has no room for many gaps between them."""
     returned = []
+    monkeypatch.setattr(process_memory, "anonymous", lambda: held)
     monkeypatch.setattr(allocator, "return_freed_memory", lambda: returned.append(True))
-    assert main(["enhance", "in", "-o", "out", *WEIGHTS]) == 0
-    assert len(returned) == 3
+    assert main(["enhance", "in", "-o", "out", "--max-memory", "4G", *WEIGHTS]) == 0
+    assert len(returned) == times
 
 
 def test_one_picture_to_a_file_and_the_same_bytes_twice(folder):
