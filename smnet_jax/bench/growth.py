@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 import multiprocessing
+import os
 import statistics
 import sys
 import time
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     result = {"machine": machine.describe(), "weights": args.weights, "width": args.width, **how, "rows": rows}
     result["deviation"] = deviation(rows)
     if len(rows) > 1:
-        print(f"CPU time in proportion to the size: off by at most {result['deviation']:.0%}, but for the first time")
+        print(f"time to compute in proportion to the size: off by at most {result['deviation']:.0%}")
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n")
     if args.chart:
@@ -67,15 +68,16 @@ def _apart(*case: Any) -> dict[str, Any]:
 def measure(
     megapixels: float, weights: str | None, width: int | None, how: dict[str, Any], repeats: int
 ) -> dict[str, Any]:
-    """One picture of noise, compiled for beforehand, in a process that keeps its memory as `smnet enhance` does.
+    """One picture of noise, compiled for beforehand, in a process that treats its memory as `smnet enhance` does.
 
-    `first_cpu_seconds` is what the first time takes, when the system must find the memory (a virtual machine perhaps
-    ask its host for it, which can take as long as computing); `seconds` and `cpu_seconds` are medians of the times
-    after it, which use that memory again. `anonymous` is the most that the process holds and that is no file's.
+    `first_cpu_seconds` is what the first time takes, when the system must find the memory; a virtual machine may have
+    to ask its host for it, which can take as long as computing. `seconds` and `cpu_seconds` are medians of the times
+    after it; `system_seconds` are those of the latter that went into the system, nearly all for pages of memory.
+    `anonymous` is the most that the process holds and that is no file's.
     """
     import numpy as np
 
-    from smnet_jax import allocator, enhancement, pictures, untrained
+    from smnet_jax import allocator, enhancement, pictures, tiling, untrained
 
     allocator.keep_freed_memory()
     model, variables = untrained.make(width) if width else enhancement.open_weights(weights)
@@ -83,15 +85,17 @@ def measure(
     low = np.random.default_rng(0).random((height, breadth, 3), np.float32) * np.float32(0.3)
     picture = pictures.Picture(low)
     enhancement.prepare(model, variables, picture, **how)
+    kept = tiling.kept_between_pictures(how["max_memory"])
     clocks = []
     with machine.AnonymousMemory() as held:
         for _ in range(1 + repeats):
-            clock, cpu = time.perf_counter(), time.process_time()
+            before = _clocks()
             after = enhancement.enhance_picture(model, variables, picture, **how)
-            clocks.append((time.perf_counter() - clock, time.process_time() - cpu))
+            clocks.append([now - then for now, then in zip(_clocks(), before, strict=True)])
             notes = list(after.notes)
-            del after  # as written and forgotten before the next: memory for one result
-    seconds, cpu_seconds = (statistics.median(values) for values in zip(*clocks[1:], strict=True))
+            del after
+            allocator.return_too_much(kept)
+    seconds, cpu_seconds, system_seconds = (statistics.median(values) for values in zip(*clocks[1:], strict=True))
     return {
         "megapixels": height * breadth / 1e6,
         "picture": f"{breadth}x{height}",
@@ -99,9 +103,15 @@ def measure(
         "first_cpu_seconds": clocks[0][1],
         "seconds": seconds,
         "cpu_seconds": cpu_seconds,
+        "system_seconds": system_seconds,
         "anonymous": held.peak,
         "notes": notes,
     }
+
+
+def _clocks() -> tuple[float, float, float]:
+    """The clock, this process's CPU time, and what of it went into the system."""
+    return time.perf_counter(), time.process_time(), os.times().system
 
 
 def shape(megapixels: float) -> tuple[int, int]:
@@ -111,16 +121,16 @@ def shape(megapixels: float) -> tuple[int, int]:
 
 
 def deviation(rows: list[dict[str, Any]]) -> float:
-    """How far the CPU time per megapixel is from its median over the sizes, at most."""
-    rates = sorted(row["cpu_seconds"] / row["megapixels"] for row in rows)
-    middle = rates[len(rates) // 2]
-    return max(rates[-1] / middle - 1, 1 - rates[0] / middle)
+    """How far the time to compute (not the system's) is at most from one rate per megapixel, the best there is."""
+    rates = [(row["cpu_seconds"] - row["system_seconds"]) / row["megapixels"] for row in rows]
+    return (max(rates) - min(rates)) / (max(rates) + min(rates))
 
 
 def _line(row: dict[str, Any]) -> str:
-    first, rate = (row[name] / row["megapixels"] for name in ("first_cpu_seconds", "cpu_seconds"))
+    names = ("first_cpu_seconds", "cpu_seconds", "system_seconds")
+    first, rate, system = (row[name] / row["megapixels"] for name in names)
     return (
         f"{row['megapixels']:7.2f} MP {row['picture']:>11} {row['seconds']:8.2f} s {row['cpu_seconds']:8.2f} CPU s "
-        f"{rate:6.2f} CPU s/MP ({first:5.2f} the first time) {row['anonymous'] / 2**30:6.2f} GiB  "
-        f"{'; '.join(row['notes'])}"
+        f"{rate:6.2f} CPU s/MP ({system:4.2f} the system's; {first:5.2f} the first time) "
+        f"{row['anonymous'] / 2**30:6.2f} GiB  {'; '.join(row['notes'])}"
     ).rstrip()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from smnet_jax.bench import machine
+from smnet_jax.bench.arguments import picture_size
 from smnet_jax.bench.contenders import BFLOAT16, NAMES, TORCH, Missing, build
 from smnet_jax.bench.turns import say, take_turns
 from smnet_jax.errors import InputError
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    breadth, height = _size(args.size)
+    breadth, height = picture_size(args.size)
     if args.repeats < 1:
         raise InputError(f"--repeats {args.repeats}: must be at least 1")
     if args.width < 4 or args.width % 4:
@@ -154,10 +155,3 @@ def table(variant: str, found: dict[str, Any]) -> str:
         lines.append(f"in bfloat16 smnet-jax is {ratio:.2f} times as fast as PyTorch (CPU time)")
     lines += [f"{name}: {why}" for name, why in found["missing"].items()]
     return "\n".join(lines)
-
-
-def _size(text: str) -> tuple[int, int]:
-    breadth, _, height = text.partition("x")
-    if not (breadth.isdecimal() and height.isdecimal()) or int(breadth) % 4 or int(height) % 4 or not int(height):
-        raise InputError(f"--size {text}: must be WIDTHxHEIGHT, both multiples of 4")
-    return int(breadth), int(height)

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from smnet_jax.bench.arguments import picture_size
 from smnet_jax.bench.topology import EXAMPLES, Topology, describe
 from smnet_jax.errors import InputError
 from smnet_jax.files import replacing
@@ -147,7 +148,7 @@ def inference(config: Any, topology: Topology, args: argparse.Namespace) -> Comp
     from smnet_jax.bench import model_flops
     from smnet_jax.training.step import make_model
 
-    width, height = _size(args.size)
+    width, height = picture_size(args.size)
     count = args.pictures_per_chip * topology.chips
     if count < 1 or count % len(topology.devices):
         raise InputError(f"--pictures-per-chip {args.pictures_per_chip}: must share out over its devices")
@@ -339,13 +340,6 @@ def _versions() -> dict[str, str]:
 
     names = ("jax", "libtpu")
     return {name: importlib.metadata.version(name) for name in names} | {"date": time.strftime("%Y-%m-%d")}
-
-
-def _size(text: str) -> tuple[int, int]:
-    breadth, _, height = text.partition("x")
-    if not (breadth.isdecimal() and height.isdecimal()) or int(breadth) % 4 or int(height) % 4 or not int(height):
-        raise InputError(f"--size {text}: must be WIDTHxHEIGHT, both multiples of 4")
-    return int(breadth), int(height)
 
 
 def _options(words: list[str]) -> dict[str, Any]:

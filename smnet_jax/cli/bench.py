@@ -5,7 +5,7 @@ import importlib
 
 SUMMARY = "measure speed and memory"
 
-BENCHES = ("infer", "step", "growth", "folder", "scale", "predict", "tpu", "trace")
+BENCHES = ("infer", "step", "growth", "folder", "rows", "scale", "predict", "tpu", "trace")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -20,7 +20,6 @@ from smnet_jax.errors import InputError
 
 SUMMARY = "brighten dark pictures"
 
-_KEPT = 1 / 8  # of the memory that may be used: so much the process may hold between two pictures
 _FORMATS = ("jpg", "png", "webp", "bmp", "tiff")
 
 
@@ -184,8 +183,7 @@ def _enhanced(
         return picture
 
     turn = itertools.count()
-    # Kept memory saves time, but the next picture may be of another size and not fit into its gaps.
-    kept = _KEPT * tiling.allowance(plan["max_memory"])
+    kept = tiling.kept_between_pictures(plan["max_memory"])
 
     def compute(_job, before):
         place = next(turn)

@@ -17,6 +17,7 @@ _MAPS, _MAPS_OF_WINDOW = 13, 18
 _PICTURES = 4  # copies of the picture itself, float32 RGB: input, padded, result, and one while it is clipped
 _PROGRAM = 500 << 20  # Python, JAX and the compiled programs
 _SHARE_OF_MEMORY = 0.8  # of what is available, to this process
+_SHARE_KEPT = 1 / 8  # of that
 
 
 def bytes_needed(height: int, width: int, model: SMNet, *, window: bool = False) -> int:
@@ -31,12 +32,16 @@ def available_memory(device: jax.Device | None = None) -> int:
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats["bytes_in_use"]
-    return int(min(_free_of_machine(), _free_of_container()))
+    return _available_to_process()
 
 
-def allowance(max_memory: int | None = None) -> int:
-    """Bytes that this process may take: `max_memory`, or most of what is available now."""
-    return int(_SHARE_OF_MEMORY * available_memory()) if max_memory is None else max_memory
+def kept_between_pictures(max_memory: int | None = None) -> int:
+    """Bytes that the process may hold on to from one picture to the next, of `max_memory` or of what is available.
+
+    Kept memory saves time (see `allocator`), but the next picture may be of another size and not fit into its gaps.
+    """
+    most = _SHARE_OF_MEMORY * _available_to_process() if max_memory is None else max_memory
+    return int(most * _SHARE_KEPT)
 
 
 def choose_tile(height: int, width: int, model: SMNet, max_memory: int) -> tuple[int, int] | None:
@@ -74,7 +79,7 @@ def plan(height: int, width: int, model: SMNet, max_memory: int | None = None) -
     """
     if max_memory is not None:
         return choose_tile(height, width, model, max_memory)
-    most = allowance()
+    most = int(_SHARE_OF_MEMORY * available_memory())
     if choose_tile(height, width, model, most) is None:
         return None
     try:
@@ -94,6 +99,10 @@ def _window_sizes(length: int) -> list[int]:
 
 def _count(length: int, size: int) -> int:
     return max(1, math.ceil((length - HALO) / (size - HALO))) if size < length else 1
+
+
+def _available_to_process() -> int:
+    return int(min(_free_of_machine(), _free_of_container()))
 
 
 def _free_of_machine() -> int:

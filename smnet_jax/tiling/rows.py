@@ -22,7 +22,8 @@ def enhance_in_rows(model: SMNet, variables: Mapping[str, Any], low: np.ndarray,
     """The network on one picture (H,W,3) in [0, 1], H and W multiples of 4 -> (H,W,3) float32, not clipped.
 
     Every device of `mesh` (one axis) computes some rows; equal to one device up to float32 rounding. Besides the
-    statistics, neighbours exchange 28 rows of features per block and direction.
+    statistics, neighbours exchange 28 rows of features per block and direction. Where the mesh spans several
+    processes, each gets the rows of its own devices, and NaN for the others'.
 
     Raises ValueError where the picture has too few rows for so many devices.
     """
@@ -41,7 +42,7 @@ def enhance_in_rows(model: SMNet, variables: Mapping[str, Any], low: np.ndarray,
         (len(rows) * size, *low.shape[1:]), by_row, lambda index: low[row_of(index).window]
     )
     results = program(model, mesh, low.shape[0])(jax.device_put(variables, NamedSharding(mesh, P())), windows)
-    picture = np.empty(low.shape, np.float32)
+    picture = np.full(low.shape, np.nan, np.float32)
     for shard in results.addressable_shards:
         row = row_of(shard.index)
         picture[row.core] = np.asarray(shard.data)[row.core_in_window]

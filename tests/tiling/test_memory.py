@@ -5,7 +5,7 @@ import pytest
 
 from smnet_jax.errors import InputError
 from smnet_jax.model import SMNet
-from smnet_jax.tiling import available_memory, bytes_needed, choose_tile, memory, plan
+from smnet_jax.tiling import available_memory, bytes_needed, choose_tile, kept_between_pictures, memory, plan
 from smnet_jax.tiling.tiles import _programs
 from smnet_jax.tiling.windows import spans
 
@@ -68,3 +68,10 @@ def test_too_little_memory_is_told():
 
 def test_this_machine_has_memory():
     assert 1 << 26 < available_memory() < 1 << 50
+
+
+def test_an_eighth_may_be_kept_between_pictures(monkeypatch):
+    assert kept_between_pictures(4 * GIB) == GIB // 2
+    monkeypatch.setattr(memory, "_free_of_machine", lambda: 10 * GIB)
+    monkeypatch.setattr(memory, "_free_of_container", lambda: 5 * GIB)
+    assert kept_between_pictures() == pytest.approx(GIB / 2)
