@@ -7,6 +7,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from smnet_jax import allocator
 from smnet_jax.bench import machine
 from smnet_jax.bench.arguments import picture_size
 from smnet_jax.bench.contenders import BFLOAT16, NAMES, TORCH, Missing, build
@@ -27,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="rounds, each with every runtime in turn")
     parser.add_argument("--threads", type=int, metavar="N", help="cores that all may use (default: all)")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument(
+        "--keep-memory", action="store_true", help="give all the memory settings of smnet enhance: PyTorch gains most"
+    )
     parser.add_argument("--no-memory", action="store_true", help="skip the runs in processes of their own")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="draw them (png, svg or pdf)")
@@ -43,8 +47,9 @@ def run(args: argparse.Namespace) -> int:
             machine.use_threads(args.threads)
         except ValueError as error:
             raise InputError(f"--threads {error}") from error
+    kept = {"memory_kept": args.keep_memory and allocator.keep_freed_memory()}
     result: dict[str, Any] = {
-        "what": {"width": args.width, "picture": args.size, "repeats": args.repeats, "dtype": "float32"},
+        "what": {"width": args.width, "picture": args.size, "repeats": args.repeats, "dtype": "float32", **kept},
         "machine": machine.describe(),
         "variants": {},
     }

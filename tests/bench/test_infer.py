@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from smnet_jax import allocator
 from smnet_jax.bench import contenders, infer, machine
 from smnet_jax.cli import main
 
@@ -30,6 +31,19 @@ def test_numbers_table_and_chart(tmp_path, capsys):
     assert chart.read_bytes().startswith(b"\x89PNG")
     said = capsys.readouterr().out
     assert "times as fast as PyTorch's best" in said and "peak:" in said
+
+
+def test_memory_is_kept_for_all_only_when_asked(tmp_path, monkeypatch):
+    numbers, calls = tmp_path / "numbers.json", []
+
+    def keep():
+        calls.append(True)
+        return True
+
+    monkeypatch.setattr(allocator, "keep_freed_memory", keep)
+    for flags in ([], ["--keep-memory"]):
+        assert main([*SMALL, "--variant", "lol", "--only", "smnet-jax", *flags, "--json", str(numbers)]) == 0
+        assert json.loads(numbers.read_text())["what"]["memory_kept"] is bool(flags) is bool(calls)
 
 
 def test_bfloat16_is_labelled_and_near(capsys):
