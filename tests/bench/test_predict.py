@@ -16,7 +16,8 @@ def compiled(chips: int, batch: int, seconds: float, sent: int = 12_000_000) -> 
     return {
         "device_kind": V5E, "chips": chips, "devices_a_chip": 1,
         "train": {
-            "images_a_chip": batch, "seconds": seconds, "mfu": 0.3, "flops": 1e12, "bytes": 1e10, "title": "a step",
+            "images_a_chip": batch, "seconds": seconds, "mfu": 0.3, "flops": 1e12, "bytes": 1e10,
+            "title": f"a step, batch {batch}",
             "collectives": [{"kind": "all-reduce", "bytes": sent}] if chips > 1 else [],
         },
     }  # fmt: skip
@@ -123,6 +124,7 @@ def test_the_command(files, tmp_path, capsys):
     assert main(["bench", "predict", *files, "--chips", "512", *options]) == 0
     said = capsys.readouterr().out
     assert "an estimate" in said and "strong: stops at" in said and "check, 4 chips" in said
+    assert said.startswith("a step; ")  # of points with several batches, so that of the first would mislead
     found = json.loads(outputs["json"].read_text())
     assert found["gradient_bytes"] == 12_000_000 and len(found["rows"]) == 2 * 10
     assert found["check"][0]["sent"] == found["check"][0]["sent_by_model"]
