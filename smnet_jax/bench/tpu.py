@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-per-chip", type=int, default=16, metavar="N", help="training pairs (default: 16)")
     parser.add_argument("--dtype", choices=DTYPES, default="bf16", metavar="TYPE", help="bf16 (default) or float32")
     parser.add_argument("--size", default="600x400", metavar="WxH", help="of the pictures in inference")
-    parser.add_argument("--pictures-per-chip", type=int, default=4, metavar="N", help="in inference (default: 4)")
+    parser.add_argument("--pictures-per-chip", type=int, default=8, metavar="N", help="in inference (default: 8)")
     parser.add_argument("--only", choices=("train", "infer"), help="compile one of the two")
     parser.add_argument("--form", choices=FORMS, default="auto", help="of the layers, to compare (default: TPU's best)")
     parser.add_argument("--width", type=int, metavar="C", help="features, instead of the config's")

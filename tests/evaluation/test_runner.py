@@ -116,6 +116,13 @@ def test_batch_sizes():
     assert runner.batch_size(1, (400, 600), 1) == 1
 
 
+def test_batch_sizes_on_an_accelerator(monkeypatch):
+    monkeypatch.setattr(runner.jax, "default_backend", lambda: "tpu")
+    assert runner.batch_size(None, (400, 600), 2) == 16
+    assert runner.batch_size(None, (4000, 6000), 2) == 2
+    assert runner.batch_size(5, (400, 600), 2) == 6
+
+
 def test_fingerprint_depends_on_values_and_places_alone():
     tree = {"params": {"a": np.ones((2, 3), np.float32), "b": np.float32(1)}}
     same = {"params": {"b": np.float32(1), "a": np.ones((2, 3), np.float32)}}
