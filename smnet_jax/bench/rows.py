@@ -6,6 +6,7 @@ Every device is a process with one CPU device, so that the system can tell what 
 import argparse
 import json
 import multiprocessing
+import os
 import socket
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -70,6 +71,8 @@ def _one_device(
     import jax
     from jax.sharding import Mesh
 
+    with Path(os.devnull).open("wb") as nothing:
+        os.dup2(nothing.fileno(), 1)  # Gloo, which connects the processes, says so on standard output
     jax.config.update("jax_platforms", "cpu")
     if count > 1:
         jax.distributed.initialize(address, count, place)
