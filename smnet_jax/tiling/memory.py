@@ -17,7 +17,7 @@ _MAPS, _MAPS_OF_WINDOW = 13, 18
 _PICTURES = 4  # copies of the picture itself, float32 RGB: input, padded, result, and one while it is clipped
 _PROGRAM = 500 << 20  # Python, JAX and the compiled programs
 _SHARE_OF_MEMORY = 0.8  # of what is available, to this process
-_SHARE_KEPT = 1 / 8  # of that
+_SHARE_KEPT, _SHARE_KEPT_OF_CAP = 1 / 10, 1 / 16  # the latter is less than what `_MAPS` and `_PROGRAM` leave over
 
 
 def bytes_needed(height: int, width: int, model: SMNet, *, window: bool = False) -> int:
@@ -40,8 +40,9 @@ def kept_between_pictures(max_memory: int | None = None) -> int:
 
     Kept memory saves time (see `allocator`), but the next picture may be of another size and not fit into its gaps.
     """
-    most = _SHARE_OF_MEMORY * _available_to_process() if max_memory is None else max_memory
-    return int(most * _SHARE_KEPT)
+    if max_memory is not None:
+        return int(_SHARE_KEPT_OF_CAP * max_memory)
+    return int(_SHARE_KEPT * _available_to_process())
 
 
 def choose_tile(height: int, width: int, model: SMNet, max_memory: int) -> tuple[int, int] | None:

@@ -70,8 +70,8 @@ def test_this_machine_has_memory():
     assert 1 << 26 < available_memory() < 1 << 50
 
 
-def test_an_eighth_may_be_kept_between_pictures(monkeypatch):
-    assert kept_between_pictures(4 * GIB) == GIB // 2
+def test_a_little_may_be_kept_between_pictures(monkeypatch):
+    assert kept_between_pictures(4 * GIB) == GIB // 4
     monkeypatch.setattr(memory, "_free_of_machine", lambda: 10 * GIB)
     monkeypatch.setattr(memory, "_free_of_container", lambda: 5 * GIB)
     assert kept_between_pictures() == pytest.approx(GIB / 2)
