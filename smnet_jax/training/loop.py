@@ -168,6 +168,7 @@ class Run:
                     late = 0 < 60 * config.checkpoint_minutes <= time.monotonic() - last_save
                     agreed = hosts.any_of({"save": late, "stop": bool(stopped)})
                     save, stop = save or agreed["save"], agreed["stop"]
+                save = save and self.step < self.total  # the end is saved with its scores, and no step twice
                 if tell or evaluate or save or stop:
                     self._tell(span, loader)
                 if evaluate:
