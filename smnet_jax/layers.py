@@ -84,7 +84,7 @@ def blur_down(x: jax.Array, form: Form) -> jax.Array:
 
     The anti-aliased downsampling of Zhang 2019. H and W must be even.
     """
-    if form in ("subpixel", "packed"):
+    if form == "subpixel":
         return _blur_down_axis(_blur_down_axis(x, 1), 2)
     tap = jnp.array([1.0, 2.0, 1.0], x.dtype) / 4
     channels = x.shape[-1]

@@ -8,7 +8,6 @@ row sharding call one by one.
 """
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import jax
@@ -17,6 +16,7 @@ from flax import linen as nn
 
 from smnet_jax import layers, packed
 from smnet_jax.layers import Form, Precision
+from smnet_jax.strips import Strips, choose
 
 Variant = Literal["lol", "fivek"]
 
@@ -172,6 +172,8 @@ class Down(nn.Module):
             x = self.act(packed.conv3x3_shift(x, self.conv.kernel, None, precision=precision))
             return packed.blur_down(x, self.expand.kernel, precision=precision)
         x = self.act(self.conv(x))
+        if self.compute.form == "packed":
+            return packed.blur_down_pixels(x, self.expand.kernel, precision=self.compute.precision)
         x = layers.blur_down(x, self.compute.form)  # (N,H/2,W/2,k)
         return self.expand(x)
 
@@ -198,22 +200,15 @@ class Up(nn.Module):
         self.skip = Conv(k, k // 2, 1, bias=False, compute=self.compute)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        top = self.act1(self.conv(x))
-        if self.compute.form == "straight":
-            top = layers.transposed_conv(top, self.up.kernel, precision=self.compute.precision)
-            return self.reduce(self.act2(top)) + self.skip(layers.bilinear_up(x, "straight"))
         precision = self.compute.precision
         if self.compute.form == "packed":
-            rows = zip(
-                packed.transposed_conv_rows(top, self.up.kernel, precision=precision),
-                packed.bilinear_up_rows(x, self.skip.kernel, precision=precision),
-                strict=True,
-            )
-            reduce = packed.twice1x1(self.reduce.kernel)
-            # A convolution here: the product's result would lie otherwise than the joined rows must (`docs/tpu.md`).
-            even, odd = (layers.straight_conv1x1(self.act2(t), reduce, precision=precision) + b for t, b in rows)
-            y = packed.interleave_rows(even, odd)
+            n, h, w, _ = x.shape
+            y, _ = self.into(jax.lax.empty((n, 2 * h, w, self.features), x.dtype), 0, x)
             return y if self.pairs else packed.unpack(y)
+        top = self.act1(self.conv(x))
+        if self.compute.form == "straight":
+            top = layers.transposed_conv(top, self.up.kernel, precision=precision)
+            return self.reduce(self.act2(top)) + self.skip(layers.bilinear_up(x, "straight"))
         bottom = self.skip(x)  # before the upsampling, which commutes with it: a quarter of the work
         if self.compute.form == "subpixel":
             # Everything stays at the low resolution until one last interleaving of half the channels.
@@ -227,6 +222,14 @@ class Up(nn.Module):
             )
         top = self.reduce(self.act2(layers.transposed_conv(top, self.up.kernel, precision=precision)))
         return top + layers.bilinear_up(bottom, self.compute.form)  # (N,2H,2W,k/2)
+
+    def into(self, z: jax.Array, at: int, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The packed form's result, pairs (N,2H,W,k), written into z (N,2H,W,...) from channel `at` on: both.
+
+        What z held there must be nobody's.
+        """
+        kernels = packed.UpKernels(self.up.kernel, self.act2.slope, self.reduce.kernel, self.skip.kernel)
+        return packed.up_into(z, at, self.act1(self.conv(x)), x, kernels, self.compute.precision)
 
 
 class GFRM(nn.Module):
@@ -266,17 +269,18 @@ class GFRM(nn.Module):
             layers.conv1x1(z, kernel, self.out.offset, precision=self.compute.precision, form=self.compute.form)
         )
 
-    def of_pairs(self, parts: Sequence[jax.Array], s: jax.Array) -> jax.Array:
-        """The same of z in three parts (N,H,W/2,2c) -> pairs (N,H,W/2,6c). Here s scales the features: kernels of
-        their own would keep the pictures of a batch from sharing one product."""
+    def of_pairs(self, z: jax.Array, s: jax.Array) -> jax.Array:
+        """The same of z as pairs, (N,H,W/2,6c) -> (N,H,W/2,6c). Here s scales the features: kernels of their own would
+        keep the pictures of a batch from sharing one product."""
         scales = jnp.split((1 + s)[:, None, None], 3, axis=-1)
         scale = jnp.concatenate([packed.twice(scale) for scale in scales], axis=-1)
-        z = jnp.concatenate(parts, axis=-1)
-        z = z * scale.astype(z.dtype)  # after they are joined: the TPU compiler makes one pass of it less
         kernels = [packed.twice1x1(kernel) for kernel in jnp.split(self.out.kernel, 3, axis=2)]
         kernel: jax.Array = jnp.concatenate(kernels, axis=2)
-        bias = packed.twice(self.out.offset)
-        return self.out_act(layers.conv1x1(z, kernel, bias, precision=self.compute.precision))
+        # A convolution and no product, for the TPU compiler scales what it reads.
+        y = layers.straight_conv1x1(
+            z * scale.astype(z.dtype), kernel, packed.twice(self.out.offset), precision=self.compute.precision
+        )
+        return self.out_act(y)
 
 
 class Dense(nn.Module):
@@ -316,27 +320,47 @@ class LGBlock(nn.Module):
         self.gfrm = GFRM(3 * c, self.variant, self.compute)
         self.fuse = Conv(3 * c, c, 3, compute=self.compute)
 
-    def parts(self, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The features of all scales at full resolution, three (N,H,W,c); all as pairs in the packed form."""
+    def joined(self, x: jax.Array) -> jax.Array:
+        """The features of all scales at full resolution, side by side: (N,H,W,c) -> (N,H,W,3c).
+
+        Pairs (N,H,W/2,2c) become (N,H,W/2,6c), three kinds of pairs one after the other.
+        """
         half = self.down_full(x)  # (N,H/2,W/2,2c)
         quarter = self.down_half(half)  # (N,H/4,W/4,4c)
         q = self.fem_quarter(quarter)
         q_up = self.up_quarter(q)  # (N,H/2,W/2,2c)
-        q_up_up = self.up_half(q_up)  # (N,H,W,c)
         h = self.fem_half(self.act(half) + q_up)
-        h_up = self.up_half(h)  # (N,H,W,c)
-        f = self.fem_full(self.act(x) + h_up)
+        if self.compute.pairs:
+            z, f = self._join_pairs(x, h, q_up)
+        else:
+            q_up_up = self.up_half(q_up)  # (N,H,W,c)
+            h_up = self.up_half(h)  # (N,H,W,c)
+            f = self.fem_full(self.act(x) + h_up)
+            z = jnp.concatenate((f, h_up, q_up_up) if self.variant == "lol" else (f, q_up_up, h_up), axis=-1)
         taps = {"half": half, "quarter": quarter, "fem_quarter": q, "quarter_up": q_up, "fem_half": h}
         taps["fem_full"] = packed.unpack(f) if self.compute.pairs else f
         for name, value in taps.items():
             self.sow("intermediates", f"{name}_features", value)
-        return (f, h_up, q_up_up) if self.variant == "lol" else (f, q_up_up, h_up)
+        return z
+
+    def _join_pairs(self, x: jax.Array, h: jax.Array, q_up: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The joined features, and those of `fem_full`; all written in place."""
+        size = x.shape[-1]
+        at_h, at_q = (size, 2 * size) if self.variant == "lol" else (2 * size, size)
+        z = jax.lax.empty((*x.shape[:3], 3 * size), x.dtype)
+        z, h_up = self.up_half.into(z, at_h, h)
+        # The barrier has h_up read before z is written again: else z would be copied.
+        z, f = jax.lax.optimization_barrier((z, self.act(x) + h_up))
+        z, _ = self.up_half.into(z, at_q, q_up)
+        z, f = packed.place(z, self.fem_full(f), 0)
+        return z, f
 
     def local(self, x: jax.Array) -> jax.Array:
-        """`parts` joined, (N,H,W,c) -> (N,H,W,3c); depends on neighbours only."""
-        if self.compute.pairs:
-            return jnp.concatenate([packed.unpack(part) for part in self.parts(packed.pack(x))], axis=-1)
-        return jnp.concatenate(self.parts(x), axis=-1)
+        """`joined` without pairs, (N,H,W,c) -> (N,H,W,3c); depends on neighbours only."""
+        if not self.compute.pairs:
+            return self.joined(x)
+        parts = jnp.split(self.joined(packed.pack(x)), 3, axis=-1)
+        return jnp.concatenate([packed.unpack(part) for part in parts], axis=-1)
 
     def gate(self, mean: jax.Array, peak: jax.Array) -> jax.Array:
         """Channel weights (N,3c) from the statistics of `local`'s result."""
@@ -345,23 +369,31 @@ class LGBlock(nn.Module):
     def recalibrate(self, z: jax.Array, s: jax.Array, x: jax.Array) -> jax.Array:
         """The rest of the block: z (N,H,W,3c), channel weights s (N,3c), the block's input x (N,H,W,c) -> (N,H,W,c)."""
         if self.compute.pairs:
-            parts = [packed.pack(part) for part in jnp.split(z, 3, axis=-1)]
-            return packed.unpack(self._recalibrate_pairs(parts, s, packed.pack(x)))
+            z = jnp.concatenate([packed.pack(part) for part in jnp.split(z, 3, axis=-1)], axis=-1)
+            return packed.unpack(self._recalibrate_pairs(z, s, packed.pack(x)))
         y = self.gfrm(z, s)
         self.sow("intermediates", "gfrm_features", y)
         return self.fuse(y) + x
 
-    def _recalibrate_pairs(self, parts: Sequence[jax.Array], s: jax.Array, x: jax.Array) -> jax.Array:
-        y = self.gfrm.of_pairs(parts, s)
+    def _recalibrate_pairs(self, z: jax.Array, s: jax.Array, x: jax.Array) -> jax.Array:
+        y = self.gfrm.of_pairs(z, s)
         self.sow("intermediates", "gfrm_features", packed.unpack(y))
         return packed.conv3x3(y, self.fuse.kernel, self.fuse.offset, precision=self.compute.precision) + x
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        z = self.joined(x)
         if self.compute.pairs:
-            parts = self.parts(x)
-            return self._recalibrate_pairs(parts, self.gate(*packed.statistics(parts)), x)
-        z = self.local(x)
+            return self._recalibrate_pairs(z, self.gate(*packed.statistics(z)), x)
         return self.recalibrate(z, self.gate(*statistics(z)), x)
+
+    def of_windows(self, x: jax.Array, cut: Strips) -> jax.Array:
+        """The block on the windows of pictures cut into strips (see `strips`)."""
+        x = cut.refreshed(x)
+        z = self.joined(x)
+        if self.compute.pairs:
+            s = self.gate(*packed.statistics(z, cut.mean_and_peak))
+            return self._recalibrate_pairs(z, cut.for_windows(s), x)
+        return self.recalibrate(z, cut.for_windows(self.gate(*cut.mean_and_peak(z))), x)
 
 
 def statistics(z: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -419,7 +451,8 @@ class SMNet(nn.Module):
     `variant` picks the released architecture (SPEC: "lol" 2,989,221 parameters at width 64, "fivek" 2,952,173); `width`
     is a multiple of 4; `dtype`, `precision` and `form` say how to compute and change results only by rounding
     ("auto" is the form that measured fastest on the default backend, see `layers`); `remat` recomputes a block's
-    activations in the gradient instead of keeping them; `scan` compiles the block once, as the body of a loop.
+    activations in the gradient instead of keeping them; `scan` compiles the block once, as the body of a loop; `strips`
+    cuts each picture's rows into so many and lays them side by side in the batch (see `strips`).
     """
 
     variant: Variant = "lol"
@@ -430,6 +463,7 @@ class SMNet(nn.Module):
     form: Form = "auto"
     remat: bool = False
     scan: bool = False
+    strips: int = 1
 
     def setup(self) -> None:
         if self.variant not in ("lol", "fivek"):
@@ -445,30 +479,47 @@ class SMNet(nn.Module):
         self.block = (nn.remat(LGBlock) if self.remat else LGBlock)(self.width, self.variant, compute)
         self.head = Head(self.width, self.variant, compute)
 
+    def for_inference(self, batch: int, height: int, platform: str | None = None) -> "SMNet":
+        """The same network as it is best compiled to enhance `batch` pictures of `height` rows on each device.
+
+        The block is compiled once, which takes two thirds of the time and costs no speed where there is no gradient.
+        platform: JAX's name for it, the default backend's if None.
+        """
+        form = layers.default_form(platform) if self.form == "auto" else self.form
+        return self.clone(form=form, remat=False, scan=True, strips=choose(batch, height, platform))
+
     def __call__(self, low: jax.Array, outputs: Literal["last", "all"] = "last") -> Any:
         """`outputs="all"` gives a tuple, last block first; for fivek that is the paper's (out3, out2, out1).
 
-        Raises ValueError where `low` is not (N,H,W,3) with H and W multiples of 4.
+        Raises ValueError where `low` is not (N,H,W,3) with H and W multiples of 4, or H too small for the strips.
         """
         if low.ndim != 4 or low.shape[3] != 3 or low.shape[1] % 4 or low.shape[2] % 4:
             raise ValueError(f"low is {low.shape}: must be (N,H,W,3) with H and W multiples of 4")
+        cut = Strips(low.shape[1], self.strips) if self.strips > 1 and not self.is_initializing() else None
+        if cut is not None:
+            low = cut.windows(low)
         x = self._embed(low)
         if self.scan and outputs == "last" and not self.is_mutable_collection("intermediates"):
-            return self._decode(self._scanned(x), low)
-        results = []
-        for block in range(self.blocks):
-            x = self.block(x)
-            if outputs == "all" or block == self.blocks - 1:
-                results.append(self._decode(x, low))
+            results = [self._decode(self._scanned(x, cut), low)]
+        else:
+            results = []
+            for block in range(self.blocks):
+                x = self.block(x) if cut is None else self.block.of_windows(x, cut)
+                if outputs == "all" or block == self.blocks - 1:
+                    results.append(self._decode(x, low))
+        if cut is not None:
+            results = [cut.pictures(result) for result in results]
         return tuple(reversed(results)) if outputs == "all" else results[-1]
 
-    def _scanned(self, x: jax.Array) -> jax.Array:
+    def _scanned(self, x: jax.Array, cut: Strips | None) -> jax.Array:
         if self.is_initializing():
             return self.block(x)
         block, variables = self.block.unbind()
 
         def once(x: jax.Array, _: None) -> tuple[Any, None]:
-            return block.apply(variables, x), None
+            if cut is None:
+                return block.apply(variables, x), None
+            return block.apply(variables, x, cut, method="of_windows"), None
 
         return jax.lax.scan(once, x, length=self.blocks)[0]
 

@@ -11,15 +11,17 @@ nobody's pixel: it must be made zero before the way back.
 """
 
 import functools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from smnet_jax.layers import LAYOUT, Precision, conv1x1, next_along, previous_along
+from smnet_jax.layers import LAYOUT, Precision, conv1x1, prelu, previous_along, straight_conv1x1
+
+Pool = Callable[[jax.Array], tuple[jax.Array, jax.Array]]  # (N,H,W,C) -> mean and maximum, float32 (N,C)
 
 _BILINEAR = (0.25, 0.75)
 
@@ -105,44 +107,181 @@ def blur_down(a: jax.Array, kernel: jax.Array, *, precision: Precision = None) -
     return y + _at_first(row, 1, y.shape) + _at_first(column, 2, y.shape)
 
 
-def transposed_conv_rows(x: jax.Array, kernel: jax.Array, *, precision: Precision = None) -> list[jax.Array]:
-    """`layers.transposed_conv` to pairs: (N,h,w,I) -> the even and the odd rows of the result, (N,h,w,2O) each."""
+def blur_down_pixels(x: jax.Array, kernel: jax.Array, *, precision: Precision = None) -> jax.Array:
+    """The same of pixels that are not packed: (N,H,W,c) -> (N,H/2,W/2,O)."""
+    tap = jnp.array([0.25, 0.5, 0.25], kernel.dtype)
+    x = jnp.pad(x, ((0, 0), (1, 0), (1, 0), (0, 0)), mode="reflect")
+    return _conv(x, jnp.outer(tap, tap)[:, :, None, None] * kernel[0, 0], ((0, 0), (0, 0)), precision, strides=(2, 2))
+
+
+class UpKernels(NamedTuple):
+    """Parameters of `model.Up`'s second half: `up` (3,3,k,k), the slope of the PReLU after it, the 1x1 `reduce` and
+    `skip` (1,1,k,k/2)."""
+
+    up: jax.Array
+    slope: jax.Array
+    reduce: jax.Array
+    skip: jax.Array
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 5))
+def up_into(
+    z: jax.Array, at: int, top: jax.Array, x: jax.Array, kernels: UpKernels, precision: Precision
+) -> tuple[jax.Array, jax.Array]:
+    """reduce(PReLU(transposed_conv(top))) + bilinear_up(skip(x)) as pairs, `place`d into z (N,2h,w,C) at channel `at`.
+
+    top, x: (N,h,w,k), which make pairs (N,2h,w,k). As in `layers`, but each 1x1 and its upsampling are one convolution.
+    Without a gradient the even and the odd rows are computed apart to the end, for then the compiler makes one pass of
+    each; for the gradient the transposed convolution's result must be kept, and is cheaper with its rows joined.
+    """
+    reduce = twice1x1(kernels.reduce)
+    parted = zip(
+        _phases(top, *_transposed_conv(kernels.up, top), precision),
+        _phases(_with_edges(x), *_bilinear_up(kernels.skip, x), precision),
+        strict=True,
+    )
+    n, h, w, _ = top.shape
+    rows = z.reshape(n, h, 2, w, -1)
+    for odd, (t, b) in enumerate(parted):
+        y = straight_conv1x1(prelu(t, kernels.slope), reduce, precision=precision) + b
+        rows = lax.dynamic_update_slice(rows, y[:, :, None], (0, 0, odd, 0, at))
+    z = rows.reshape(z.shape)
+    return z, lax.slice_in_dim(z, at, at + y.shape[-1], axis=3)
+
+
+def _up_into_joined(
+    z: jax.Array, at: int, top: jax.Array, x: jax.Array, kernels: UpKernels, precision: Precision
+) -> tuple[jax.Array, jax.Array]:
+    t = _up_rows(top, *_transposed_conv(kernels.up, top), precision)
+    # A convolution here: the product's result would lie otherwise than the features must (`docs/tpu.md`).
+    y = straight_conv1x1(prelu(t, kernels.slope), twice1x1(kernels.reduce), precision=precision)
+    return place(z, y + _up_rows(_with_edges(x), *_bilinear_up(kernels.skip, x), precision), at)
+
+
+def _up_into_forward(
+    z: jax.Array, at: int, top: jax.Array, x: jax.Array, kernels: UpKernels, precision: Precision
+) -> Any:
+    return jax.vjp(lambda z, top, x, kernels: _up_into_joined(z, at, top, x, kernels, precision), z, top, x, kernels)
+
+
+def _up_into_backward(at: int, precision: Precision, pull: Any, g: tuple[jax.Array, jax.Array]) -> Any:
+    return pull(g)
+
+
+up_into.defvjp(_up_into_forward, _up_into_backward)
+
+
+class _Rows(NamedTuple):
+    """A convolution over rows with zeros put between them: it gives `given` rows, from `before` zeros above the first
+    and with `columns` of zeros to the left and right."""
+
+    given: int
+    before: int
+    columns: tuple[int, int]
+
+
+def _transposed_conv(kernel: jax.Array, x: jax.Array) -> tuple[jax.Array, _Rows]:
+    """`layers.transposed_conv` of x to pairs, as such a convolution: (3,2,I,2O)."""
     # One pixel gives its right neighbour to the odd columns, and its lower one to the odd rows.
-    rows_of = ((1,), (2, 0))
-    rows = [jnp.stack([_blocks([[kernel[r, 1], kernel[r, 2]]]), _blocks([[None, kernel[r, 0]]])]) for r in range(3)]
-    return [
-        _conv(x, jnp.stack([rows[r] for r in rows_of[odd]]), ((0, odd), (0, 1)), precision) for odd in (False, True)
-    ]
+    rows = [jnp.stack([_blocks([[row[1], row[2]]]), _blocks([[None, row[0]]])]) for row in kernel[::-1]]
+    return jnp.stack(rows).astype(x.dtype), _Rows(2 * x.shape[1], 1, (0, 1))
 
 
-def bilinear_up_rows(x: jax.Array, kernel: jax.Array, *, precision: Precision = None) -> list[jax.Array]:
-    """The 1x1 `kernel` (1,1,I,O) and then `layers.bilinear_up`, to pairs: (N,h,w,I) -> even and odd rows (N,h,w,2O)."""
+def _bilinear_up(kernel: jax.Array, x: jax.Array) -> tuple[jax.Array, _Rows]:
+    """The 1x1 `kernel` (1,1,I,O) and then `layers.bilinear_up`, of x `_with_edges` to pairs: (4,3,I,2O)."""
     far, near = (weight * kernel[0, 0] for weight in _BILINEAR)
-    left, right = _blocks([[far, None]]), _blocks([[None, far]])
-    y = _conv(x, jnp.stack([left, _blocks([[near, near]]), right])[None], ((0, 0), (1, 1)), precision)
-    # The border repeats: the first column is its own left neighbour, the last its own right one.
-    first = conv1x1(x[:, :, :1], left[None, None], precision=precision)
-    last = conv1x1(x[:, :, -1:], right[None, None], precision=precision)
-    y = y + _at_first(first, 2, y.shape) + jnp.pad(last, ((0, 0), (0, 0), (y.shape[2] - 1, 0), (0, 0)))
-    return [0.75 * y + 0.25 * previous_along(y, 1), 0.75 * y + 0.25 * next_along(y, 1)]
+    columns = jnp.stack([_blocks([[far, None]]), _blocks([[near, near]]), _blocks([[None, far]])])
+    rows = jnp.array([*_BILINEAR, *_BILINEAR[::-1]], kernel.dtype)
+    return (rows[:, None, None, None] * columns).astype(x.dtype), _Rows(2 * x.shape[1], 0, (0, 0))
 
 
-def interleave_rows(even: jax.Array, odd: jax.Array) -> jax.Array:
-    """Two (N,h,w,C) to one (N,2h,w,C)."""
-    n, h, w, c = even.shape
-    return jnp.stack([even, odd], axis=2).reshape(n, 2 * h, w, c)
+def _with_edges(x: jax.Array) -> jax.Array:
+    return jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
 
 
-def statistics(parts: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
-    """Mean and maximum over the picture of three (N,H,W/2,2c) together -> two float32 (N,3c)."""
-    # The maximum's gradient looks for the values that equal it. Compiled without a barrier it may compute the features
-    # anew for that, differently rounded, and find none or others.
-    parts = lax.optimization_barrier(tuple(parts))
-    means, peaks = zip(*map(_mean_and_peak, parts), strict=True)
-    halves = [[jnp.stack(jnp.split(value, 2, axis=-1)) for value in values] for values in (means, peaks)]
+def _phases(x: jax.Array, kernel: jax.Array, rows: _Rows, precision: Precision) -> list[jax.Array]:
+    """The even and the odd rows of such a convolution, each one of x itself: (N,h,w,I) -> two (N,rows.given/2,w,O)."""
+    phases = []
+    for odd in (0, 1):
+        first = (odd + rows.before) % 2  # of the taps that do not meet zeros
+        start = (odd + first - rows.before) // 2
+        taps = kernel[first::2]
+        padding = (-start, rows.given // 2 - x.shape[1] + start + len(taps) - 1)
+        phases.append(_conv(x, taps, (padding, rows.columns), precision))
+    return phases
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _up_rows(x: jax.Array, kernel: jax.Array, rows: _Rows, precision: Precision) -> jax.Array:
+    """Such a convolution: (N,h,w,I) and (taps,t,I,O) -> (N,rows.given,w,O), its phases written into their places."""
+    phases = _phases(x, kernel, rows, precision)
+    n, h, w, c = phases[0].shape
+    y = lax.empty((n, h, 2, w, c), x.dtype)
+    for odd, phase in enumerate(phases):
+        y = lax.dynamic_update_slice_in_dim(y, phase[:, :, None], odd, 2)
+    return y.reshape(n, 2 * h, w, c)
+
+
+def _up_rows_forward(x: jax.Array, kernel: jax.Array, rows: _Rows, precision: Precision) -> Any:
+    return _up_rows(x, kernel, rows, precision), (x, kernel)
+
+
+def _up_rows_backward(rows: _Rows, precision: Precision, saved: tuple[jax.Array, jax.Array], g: jax.Array) -> Any:
+    """The rows of g are never parted. The kernel's gradient is written the other way round (see `_conv_widening`)."""
+    x, kernel = saved
+    taps, width = kernel.shape[:2]
+    left, right = (width - 1 - columns for columns in rows.columns)
+    above = taps - 1 - rows.before
+    turned = jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
+    below = 2 * x.shape[1] - 1 + taps - 1 - above - rows.given
+    of_x = _conv(g, turned, ((above, below), (left, right)), precision, strides=(2, 1))
+    of_kernel = lax.conv_general_dilated(
+        g,
+        x,
+        (1, 1),
+        ((above, below), (left, right)),
+        rhs_dilation=(2, 1),
+        dimension_numbers=("CHWN", "IHWO", "HWCN"),
+        precision=precision,
+    )
+    return of_x, of_kernel[::-1, ::-1]
+
+
+_up_rows.defvjp(_up_rows_forward, _up_rows_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def place(z: jax.Array, part: jax.Array, at: int) -> tuple[jax.Array, jax.Array]:
+    """z (N,H,W,C) with `part` (N,H,W,c) from channel `at` on, and that part of it; what was there must be nobody's.
+
+    Convolutions write straight into z so, which joins features without a pass over them. For the gradient z and the
+    part are two things.
+    """
+    z = lax.dynamic_update_slice_in_dim(z, part, at, 3)
+    return z, lax.slice_in_dim(z, at, at + part.shape[3], axis=3)
+
+
+def _place_forward(z: jax.Array, part: jax.Array, at: int) -> Any:
+    return place(z, part, at), part.shape[3]
+
+
+def _place_backward(at: int, size: int, g: tuple[jax.Array, jax.Array]) -> Any:
+    return g[0], lax.slice_in_dim(g[0], at, at + size, axis=3) + g[1]
+
+
+place.defvjp(_place_forward, _place_backward)
+
+
+def statistics(z: jax.Array, pool: Pool | None = None) -> tuple[jax.Array, jax.Array]:
+    """Mean and maximum over the picture of three kinds of features as pairs, (N,H,W/2,6c) -> two float32 (N,3c).
+
+    `pool` says what of z belongs to a picture, if not just all of it.
+    """
+    means, peaks = (pool or _mean_and_peak)(z)
+    by_pixel = (means.shape[0], 3, 2, means.shape[1] // 6)
     return (
-        jnp.concatenate([half.mean(0) for half in halves[0]], axis=-1),
-        jnp.concatenate([half.max(0) for half in halves[1]], axis=-1),
+        means.reshape(by_pixel).mean(2).reshape(means.shape[0], -1),
+        peaks.reshape(by_pixel).max(2).reshape(means.shape[0], -1),
     )
 
 
@@ -159,15 +298,25 @@ def _mean_and_peak(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _mean_and_peak_forward(x: jax.Array) -> Any:
-    mean, peak = _mean_and_peak(x)
-    return (mean, peak), (x, peak)
+    """With, in the same pass, how many pixels have the maximum."""
+    # The gradient looks for the values that equal the maximum. Compiled without a barrier it may compute the features
+    # anew for that, differently rounded, and find none or others.
+    x = lax.optimization_barrier(x)
+    wide = x.astype(jnp.float32)
+    start = jnp.zeros((), jnp.float32), jnp.full((), -jnp.inf, jnp.float32), jnp.zeros((), jnp.float32)
+
+    def both(a: Any, b: Any) -> Any:
+        share = jnp.where(a[1] > b[1], a[2], jnp.where(b[1] > a[1], b[2], a[2] + b[2]))
+        return a[0] + b[0], jnp.maximum(a[1], b[1]), share
+
+    total, peak, count = lax.reduce((wide, wide, jnp.ones_like(wide)), start, both, (1, 2))
+    return (total / (x.shape[1] * x.shape[2]), peak), (x, peak, count)
 
 
-def _mean_and_peak_backward(saved: tuple[jax.Array, jax.Array], g: tuple[jax.Array, jax.Array]) -> Any:
+def _mean_and_peak_backward(saved: tuple[jax.Array, ...], g: tuple[jax.Array, jax.Array]) -> Any:
     """As JAX does it: pixels that share the maximum share its gradient."""
-    x, peak = saved
+    x, peak, count = saved
     at_peak = x.astype(jnp.float32) == peak[:, None, None]
-    count = at_peak.sum((1, 2), dtype=jnp.float32)
     of_mean = (g[0] / (x.shape[1] * x.shape[2]))[:, None, None]
     return ((of_mean + jnp.where(at_peak, (g[1] / count)[:, None, None], 0)).astype(x.dtype),)
 

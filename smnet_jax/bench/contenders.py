@@ -56,7 +56,7 @@ def _ours(model: Any, variables: Any, low: np.ndarray) -> Contender:
 
     variables, low = jax.device_put((variables, low))
     whole = jax.jit(model.apply).lower(variables, low).cost_analysis() or {}  # of a loop it counts one turn
-    compiled = jax.jit(model.clone(scan=True).apply).lower(variables, low).compile()  # as `enhancement` does
+    compiled = jax.jit(model.for_inference(*low.shape[:2]).apply).lower(variables, low).compile()
     return Contender(lambda: np.asarray(compiled(variables, low)), whole.get("flops"))
 
 

@@ -40,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--blocks", type=int, metavar="N", help="instead of the config's")
     parser.add_argument("--crop", type=int, metavar="N", help="side of the training pictures, instead of the config's")
     parser.add_argument("--rows", type=int, default=1, metavar="N", help="devices that share one picture (default: 1)")
+    parser.add_argument("--strips", type=int, metavar="N", help="of a picture's rows in inference, instead of the best")
+    parser.add_argument("--accumulate", type=int, metavar="N", help="parts of the training batch, one after another")
     parser.add_argument("--remat", action="store_true", help="recompute each block in the gradient")
     parser.add_argument("--scan", action="store_true", help="the block as a loop's body in training too")
     parser.add_argument(
@@ -87,6 +89,7 @@ class Compilable:
     model_flops: int
     dtype: str
     form: str
+    strips: int = 1
 
 
 def training(config: Any, topology: Topology, args: argparse.Namespace) -> Compilable:
@@ -146,14 +149,21 @@ def inference(config: Any, topology: Topology, args: argparse.Namespace) -> Comp
     from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
     from smnet_jax.bench import model_flops
+    from smnet_jax.strips import Strips
     from smnet_jax.training.step import make_model
 
     width, height = picture_size(args.size)
     count = args.pictures_per_chip * topology.chips
     if count < 1 or count % len(topology.devices):
         raise InputError(f"--pictures-per-chip {args.pictures_per_chip}: must share out over its devices")
-    # The block as a loop, as `enhancement` compiles it; the straight port, to compare with, has no such refinements.
-    model = make_model(config).clone(form=_form(config, args), remat=False, scan=args.form != "straight" or args.scan)
+    model = make_model(config).clone(form=_form(config, args), remat=False)
+    if args.form != "straight":  # the straight port, to compare with, has no such refinements
+        model = model.for_inference(count // len(topology.devices), height, "tpu")
+    model = model.clone(scan=model.scan or args.scan, strips=args.strips or model.strips)
+    try:
+        Strips(height, model.strips)
+    except ValueError as error:
+        raise InputError(f"--strips {model.strips}: {error}") from error
     mesh = Mesh(_array(topology), ("data",))
     everywhere, by_picture = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
     variables = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
@@ -166,6 +176,7 @@ def inference(config: Any, topology: Topology, args: argparse.Namespace) -> Comp
         work,
         config.dtype,
         model.form,
+        model.strips,
     )
 
 
@@ -180,6 +191,7 @@ def compile_program(
     found: dict[str, Any] = {
         "title": program.title,
         "form": program.form,
+        "strips": program.strips,
         "options": options or {},
         "images": program.images,
         "images_a_chip": program.images / topology.chips,
@@ -237,7 +249,7 @@ def table(result: dict[str, Any], kind: str) -> str:
     found = result[kind]
     per = "chip" if result["devices_a_chip"] == 1 else f"device ({result['devices_a_chip']} a chip)"
     lines = [
-        f"{found['title']}, form {found['form']}",
+        f"{found['title']}, form {found['form']}" + (f", in {found['strips']} strips" if found["strips"] > 1 else ""),
         f"on {result['topology']} ({result['chips']} chips, {result['device_kind']}); the compiler's estimates for "
         f"each {per}, nothing measured; jax {result['jax']}, libtpu {result['libtpu']}",
     ]
@@ -303,6 +315,7 @@ def _config(args: argparse.Namespace, topology: Topology) -> Any:
         "width": args.width or config.width,
         "blocks": args.blocks or config.blocks,
         "rows": args.rows,
+        "accumulate": args.accumulate or config.accumulate,
         "remat": args.remat or config.remat,
         "scan": args.scan or config.scan,
         "stages": (),

@@ -139,7 +139,11 @@ def _network(source: str | None) -> "Network":
     model, variables = open_weights(source)
     architecture: dict[str, Any] = {"variant": model.variant, "width": model.width, "blocks": model.blocks}
     about = {"source": source or next(iter(bundled())), "sha256": fingerprint(variables), **architecture}
-    return Network(model.clone(scan=True).apply, variables, about)  # compiled as in `enhancement`
+
+    def apply(variables: Any, low: Any) -> Any:
+        return model.for_inference(*low.shape[:2]).apply(variables, low)
+
+    return Network(apply, variables, about)
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:

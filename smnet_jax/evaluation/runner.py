@@ -23,7 +23,7 @@ from smnet_jax.evaluation.protocol import Operands, constants, measure, preparat
 from smnet_jax.evaluation.results import Evaluation, Picture, Throughput
 from smnet_jax.padding import MULTIPLE, pad
 
-Apply = Callable[[Any, jax.Array], Any]  # (variables, low) -> output, (N,H,W,3), H and W multiples of 4
+Apply = Callable[[Any, jax.Array], Any]  # (variables, low) -> output, (N,H,W,3), of one device; H, W multiples of 4
 Receive = Callable[[int, Item, Mapping[str, np.ndarray]], object]
 LOOKAHEAD = 2  # batches that are decoded while one is computed
 # Default batch on an accelerator: eight pictures of 600x400. By the TPU compiler's estimates eight take no longer than

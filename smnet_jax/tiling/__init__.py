@@ -7,7 +7,7 @@ block first gathers the statistics of all tiles, then finishes them with the one
 from smnet_jax.tiling.memory import available_memory, bytes_needed, choose_tile, kept_between_pictures, plan
 from smnet_jax.tiling.rows import enhance_in_rows
 from smnet_jax.tiling.tiles import Done, enhance_tiled, prepare
-from smnet_jax.tiling.windows import HALO
+from smnet_jax.windows import HALO
 
 __all__ = [
     "HALO",

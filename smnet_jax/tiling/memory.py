@@ -8,7 +8,7 @@ import numpy as np
 
 from smnet_jax.errors import InputError
 from smnet_jax.model import SMNet
-from smnet_jax.tiling.windows import ALIGNMENT, HALO
+from smnet_jax.windows import ALIGNMENT, HALO
 
 # Feature maps of the network's width that are alive at once, at full resolution. In a compiled program at most 12.1
 # (widths 8 to 64, both variants and forms, as the compiler's memory analysis tells). A window takes up to 19 as the

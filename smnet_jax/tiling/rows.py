@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from smnet_jax.model import SMNet
-from smnet_jax.tiling.windows import AFTER, ALIGNMENT, BEFORE, Span, evenly
+from smnet_jax.windows import AFTER, ALIGNMENT, BEFORE, Span, evenly
 
 # Rows lent to each neighbour. Where the rows do not divide evenly a window has up to four more than AFTER needs.
 _BORROWED = max(BEFORE, AFTER + ALIGNMENT)

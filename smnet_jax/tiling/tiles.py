@@ -17,7 +17,7 @@ from jax import lax
 from smnet_jax import allocator
 from smnet_jax.model import SMNet
 from smnet_jax.tiling.scratch import Features, Kept, default_folder
-from smnet_jax.tiling.windows import Span, inner, spans
+from smnet_jax.windows import Span, inner, spans
 
 Progress = Callable[[float], None]
 Tile = int | tuple[int, int]

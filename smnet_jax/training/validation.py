@@ -29,7 +29,7 @@ class Validation:
         count = min(limit or len(source), len(source))
         self._source = source
         self._mine = range(jax.process_index(), count, jax.process_count())
-        self._enhance = jax.jit(lambda params, low: model.apply({"params": params}, low))
+        self._enhance = jax.jit(lambda params, low: model.for_inference(*low.shape[:2]).apply({"params": params}, low))
         self._inputs: dict[str, float] = {}
 
     def __call__(self, params: Any) -> tuple[dict[str, float], list[Triple]]:

@@ -50,11 +50,22 @@ def test_a_step_compiles_for_a_real_topology(compiler, tmp_path, capsys):
         (["--config", "lal"], "there are fivek, lol"),
         (["--size", "10x10"], "multiples of 4"),
         (["--rows", "3"], "rows 3"),
+        (["--strips", "8", "--size", "600x200"], "200 rows cannot be cut into 8 strips"),
+        (["--strips", "-1"], "-1 strips"),
     ],
 )
 def test_what_cannot_be_is_refused(compiler, capsys, options, reason):
     assert main(["bench", "tpu", "--only", "infer", *options]) == 2
     assert reason in capsys.readouterr().err
+
+
+def test_pictures_in_strips_compile_without_communication(compiler, tmp_path, capsys):
+    numbers = tmp_path / "tpu.json"
+    options = ["--only", "infer", "--pictures-per-chip", "4", *TINY, "--size", "64x120", "--json", str(numbers)]
+    assert main(["bench", "tpu", "--topology", "v5e:2x2", *options]) == 0
+    found = json.loads(numbers.read_text())["infer"]
+    assert found["strips"] == 2
+    assert found["collectives"] == [] and found["cycles"] > 0
 
 
 def test_without_the_compiler_one_line_says_so(monkeypatch, capsys):

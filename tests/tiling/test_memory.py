@@ -7,7 +7,7 @@ from smnet_jax.errors import InputError
 from smnet_jax.model import SMNet
 from smnet_jax.tiling import available_memory, bytes_needed, choose_tile, kept_between_pictures, memory, plan
 from smnet_jax.tiling.tiles import _programs
-from smnet_jax.tiling.windows import spans
+from smnet_jax.windows import spans
 
 GIB = 1 << 30
 

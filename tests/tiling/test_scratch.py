@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from smnet_jax.tiling.scratch import Features, Kept
-from smnet_jax.tiling.windows import spans
+from smnet_jax.windows import spans
 
 
 @pytest.mark.parametrize("tile", [(40, 40), (8, 400), (400, 20)])

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from smnet_jax.tiling.windows import AFTER, ALIGNMENT, BEFORE, HALO, REACH, evenly, inner, spans
+from smnet_jax.windows import AFTER, ALIGNMENT, BEFORE, HALO, REACH, evenly, inner, spans
 from tests.tiling.networks import network
 
 
