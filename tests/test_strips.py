@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from smnet_jax import packed
 from smnet_jax.strips import Strips, choose
 from smnet_jax.windows import AFTER, BEFORE
 from tests.golden_case import relative_error
@@ -52,6 +53,26 @@ def test_the_network_in_strips_is_the_network(rng, variant, form, scan):
     for count in (2, 3):
         strips = jax.jit(model.clone(strips=count, scan=scan).apply)(variables, low)
         assert relative_error(strips, whole) < TOLERANCE, count
+
+
+@pytest.mark.parametrize("form", ["conv", "packed"])
+def test_a_block_takes_what_others_give_from_them(rng, form):
+    """A block spoils the rows of a window that others give; here they are NaN before it."""
+    model, variables = network("lol", form)
+    cut = Strips(120, 2)
+    low = jnp.asarray(rng.random((1, 120, 12, 3)), jnp.float32)
+    windows = cut.windows(model.apply(variables, low, method="embed"))
+    if form == "packed":
+        windows = packed.pack(windows)
+    spoilt = np.array(windows)
+    spoilt[0, cut.spans[0].last :] = spoilt[1, :BEFORE] = np.nan
+    first, second = (
+        cut.pictures(
+            model.apply(variables, jnp.asarray(x), cut, method=lambda net, x, cut: net.block.of_windows(x, cut))
+        )
+        for x in (windows, spoilt)
+    )
+    np.testing.assert_array_equal(first, second)
 
 
 def test_all_outputs_come_in_strips_too(rng):
