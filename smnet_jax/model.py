@@ -329,11 +329,12 @@ class LGBlock(nn.Module):
         quarter = self.down_half(half)  # (N,H/4,W/4,4c)
         q = self.fem_quarter(quarter)
         q_up = self.up_quarter(q)  # (N,H/2,W/2,2c)
-        h = self.fem_half(self.act(half) + q_up)
         if self.compute.pairs:
+            h = self.fem_half(self.act(half) + q_up)
             z, f = self._join_pairs(x, h, q_up)
         else:
             q_up_up = self.up_half(q_up)  # (N,H,W,c)
+            h = self.fem_half(self.act(half) + q_up)
             h_up = self.up_half(h)  # (N,H,W,c)
             f = self.fem_full(self.act(x) + h_up)
             z = jnp.concatenate((f, h_up, q_up_up) if self.variant == "lol" else (f, q_up_up, h_up), axis=-1)

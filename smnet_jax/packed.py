@@ -333,15 +333,15 @@ def max_pool(x: jax.Array) -> jax.Array:
 
 def max_pool_pixels(x: jax.Array) -> jax.Array:
     """The same without pairs: (N,H,W,C) -> (N,H/2,W/2,C). Its gradient is a selection, not a scatter."""
-    n, h, w, c = x.shape
-    columns = x[:, :, : w // 2 * 2].reshape(n, h, w // 2, 2, c)
-    return _pool_rows(_first_of(columns[:, :, :, 0], columns[:, :, :, 1]))
+    even = x.shape[2] // 2 * 2
+    left, right = (lax.slice_in_dim(x, start, even, 2, axis=2) for start in (0, 1))
+    return _pool_rows(_first_of(left, right))
 
 
 def _pool_rows(x: jax.Array) -> jax.Array:
-    n, h, w, c = x.shape
-    rows = x[:, : h // 2 * 2].reshape(n, h // 2, 2, w, c)
-    return _first_of(rows[:, :, 0], rows[:, :, 1])
+    even = x.shape[1] // 2 * 2
+    upper, lower = (lax.slice_in_dim(x, start, even, 2, axis=1) for start in (0, 1))
+    return _first_of(upper, lower)
 
 
 def _first_of(a: jax.Array, b: jax.Array) -> jax.Array:
