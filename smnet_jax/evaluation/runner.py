@@ -26,8 +26,7 @@ from smnet_jax.padding import MULTIPLE, pad
 Apply = Callable[[Any, jax.Array], Any]  # (variables, low) -> output, (N,H,W,3), of one device; H, W multiples of 4
 Receive = Callable[[int, Item, Mapping[str, np.ndarray]], object]
 LOOKAHEAD = 2  # batches that are decoded while one is computed
-# Default batch on an accelerator: eight pictures of 600x400. By the TPU compiler's estimates eight take no longer than
-# four, or little (docs/tpu.md).
+# Default batch on an accelerator: eight pictures of 600x400, which fill a TPU (docs/tpu.md).
 PIXELS_PER_DEVICE = 2_000_000
 
 
@@ -56,7 +55,7 @@ def evaluate(
 
     `columns` that these pictures are too small for, or whose weights are not installed, become unavailable with the
     reason, unless they are in `required`: then InputError. `batch` pictures per step, over all devices together; by
-    default one per device on CPU, and as many as make a million pixels per device elsewhere. `receive(index, item,
+    default one per device on CPU, and as many as make two million pixels per device elsewhere. `receive(index, item,
     pictures)` gets every item's uint8 pictures "low", "output" and "high" (where there are any), `advance()` is
     called after each item.
 
