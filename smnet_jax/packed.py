@@ -110,7 +110,8 @@ def blur_down(a: jax.Array, kernel: jax.Array, *, precision: Precision = None) -
 def blur_down_pixels(x: jax.Array, kernel: jax.Array, *, precision: Precision = None) -> jax.Array:
     """The same of pixels that are not packed: (N,H,W,c) -> (N,H/2,W/2,O)."""
     tap = jnp.array([0.25, 0.5, 0.25], kernel.dtype)
-    x = jnp.pad(x, ((0, 0), (1, 0), (1, 0), (0, 0)), mode="reflect")
+    for axis in (1, 2):
+        x = jnp.concatenate([lax.slice_in_dim(x, 1, 2, axis=axis), x], axis=axis)  # reflected
     return _conv(x, jnp.outer(tap, tap)[:, :, None, None] * kernel[0, 0], ((0, 0), (0, 0)), precision, strides=(2, 2))
 
 
@@ -196,7 +197,11 @@ def _bilinear_up(kernel: jax.Array, x: jax.Array) -> tuple[jax.Array, _Rows]:
 
 
 def _with_edges(x: jax.Array) -> jax.Array:
-    return jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    """(N,h,w,C) -> (N,h+2,w+2,C), the border repeated. With `jnp.pad` the gradient had devices exchange zeros."""
+    for axis in (1, 2):
+        first, last = lax.slice_in_dim(x, 0, 1, axis=axis), lax.slice_in_dim(x, x.shape[axis] - 1, None, axis=axis)
+        x = jnp.concatenate([first, x, last], axis=axis)
+    return x
 
 
 def _phases(x: jax.Array, kernel: jax.Array, rows: _Rows, precision: Precision) -> list[jax.Array]:

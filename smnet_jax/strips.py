@@ -17,7 +17,7 @@ from jax import lax
 from smnet_jax.windows import AFTER, ALIGNMENT, BEFORE, HALO, Span
 
 _BORROWED = max(BEFORE, AFTER)
-_FILLS = 8  # pictures, or multiples of it: the sublanes of a TPU
+FILLS = 8  # pictures, or multiples of it: the sublanes of a TPU
 _WORTH = 2.5  # times the rows: a picture takes 0.3 of the cycles in a batch that fills
 
 
@@ -26,7 +26,7 @@ def choose(batch: int, height: int, platform: str | None = None) -> int:
 
     platform: JAX's name for it, the default backend's if None. Only for TPUs more than 1 is known to gain.
     """
-    count = _FILLS // math.gcd(batch, _FILLS) if (platform or jax.default_backend()) == "tpu" else 1
+    count = FILLS // math.gcd(batch, FILLS) if (platform or jax.default_backend()) == "tpu" else 1
     try:
         cut = Strips(height, count)
     except ValueError:

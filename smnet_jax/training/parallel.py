@@ -67,6 +67,11 @@ def share_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array
     return {name: jax.make_array_from_process_local_data(sharding, value) for name, value in batch.items()}
 
 
+def shared_over(mesh: Mesh, how: str = "jit") -> int:
+    """Over how many devices the batch is shared out that the step's function sees: under pmap it sees its own part."""
+    return 1 if how == "pmap" else mesh.shape["data"]
+
+
 def compile_step(step: Callable[..., Any], mesh: Mesh, how: str = "jit") -> Callable[..., Any]:
     """`step(state, batch, vgg)` over the mesh; the state given is consumed.
 

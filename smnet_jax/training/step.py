@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from smnet_jax import losses
+from smnet_jax import layers, losses
 from smnet_jax.model import SMNet
 from smnet_jax.training.config import Config
+from smnet_jax.training.filling import filled
 from smnet_jax.training.schedule import Schedule
 
 Batch = dict[str, jax.Array]
@@ -53,8 +54,13 @@ def make_optimizer(config: Config) -> optax.GradientTransformation:
     return optax.chain(clip, optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8))
 
 
-def make_loss(config: Config, model: SMNet, kind: str) -> LossFunction:
-    """`loss(params, batch, vgg, axis_name) -> (total, terms)`; the terms are those of the last output."""
+def make_loss(config: Config, model: SMNet, kind: str, devices: int = 1) -> LossFunction:
+    """`loss(params, batch, vgg, axis_name) -> (total, terms)`; the terms are those of the last output.
+
+    devices: over so many does the compiler share out the batch that `loss` is given.
+    """
+    packed = (layers.default_form() if model.form == "auto" else model.form) == "packed"
+    apply = filled(model.apply, devices) if packed else model.apply
 
     def one(pred: Any, batch: Batch, vgg: Any, axis_name: str | None) -> tuple[jax.Array, Scalars]:
         if kind == "recipe":
@@ -73,8 +79,8 @@ def make_loss(config: Config, model: SMNet, kind: str) -> LossFunction:
 
     def loss(params: Any, batch: Batch, vgg: Any, axis_name: str | None) -> tuple[jax.Array, Scalars]:
         if not config.deep_supervision:
-            return one(model.apply({"params": params}, batch["low"]), batch, vgg, axis_name)
-        last, *earlier = model.apply({"params": params}, batch["low"], outputs="all")
+            return one(apply({"params": params}, batch["low"]), batch, vgg, axis_name)
+        last, *earlier = apply({"params": params}, batch["low"], outputs="all")
         total, terms = one(last, batch, vgg, axis_name)
         for pred in earlier:
             total += config.deep_supervision * one(pred, batch, vgg, axis_name)[0]
