@@ -81,6 +81,11 @@ class Model:
         """Images per second of one chip at its best batch."""
         return max(p.batch / p.seconds for p in self.points)
 
+    @property
+    def best_batch(self) -> float:
+        """The batch at which one chip is fastest for each picture."""
+        return max(self.points, key=lambda p: p.batch / p.seconds).batch
+
 
 def slice_shape(chips: int, chip: peaks.Peaks) -> tuple[int, ...]:
     """A slice's torus, its axes as equal as powers of two allow: 32 to (4, 8)."""
@@ -167,7 +172,7 @@ def _limit(row: dict[str, Any], model: Model, batch: int, working: int, compute:
         return f"input: {row['photos_per_second_per_host']:.0f} photos/s a host needed, {model.host_rate:.0f} there"
     if batch > model.pairs:
         return f"batch: {batch} of {model.pairs} pairs"
-    if row["efficiency"] > 0.8:
+    if row["efficiency"] > 0.8 or batch / working > model.best_batch:  # beyond that, more chips or parts are the way on
         return ""
     lost_to_batch = compute - batch / working / model.best_rate
     return "all-reduce" if row["all_reduce_seconds"] > lost_to_batch else "batch: too few pictures a chip to fill it"

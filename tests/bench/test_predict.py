@@ -1,5 +1,6 @@
 """The model of links and limits, against numbers worked out by hand; and the command, from made files."""
 
+import dataclasses
 import json
 
 import pytest
@@ -96,6 +97,13 @@ def test_strong_scaling_ends_with_the_batch():
     assert rows[3]["images_per_second"] <= rows[2]["images_per_second"]
     assert rows[2]["limit"].startswith("batch: too few") and rows[3]["limit"] == "batch: 16 pictures for 64 chips"
     assert "stops at 16 chips" in predict.stops(rows) or "stops at 4 chips" in predict.stops(rows)
+
+
+def test_more_pictures_than_a_chip_does_best_do_not_stop_strong_scaling():
+    slow_with_many = dataclasses.replace(model(), points=(point(1, 0.02), point(8, 0.03), point(64, 0.5)))
+    rows = predict.strong(slow_with_many, [1, 8, 64], 64)
+    assert rows[0]["efficiency"] < 0.8 and not rows[0]["limit"] and not rows[1]["limit"]
+    assert rows[2]["limit"].startswith("batch: too few")
 
 
 def test_weak_scaling_is_flat_until_the_data_end():
