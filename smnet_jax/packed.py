@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from smnet_jax.layers import LAYOUT, Precision, conv1x1, prelu, previous_along, straight_conv1x1
+from smnet_jax.layers import LAYOUT, Precision, conv1x1, prelu, previous_along, straight_conv1x1, total_and_peak
 
 Pool = Callable[[jax.Array], tuple[jax.Array, jax.Array]]  # (N,H,W,C) -> mean and maximum, float32 (N,C)
 
@@ -292,13 +292,8 @@ def statistics(z: jax.Array, pool: Pool | None = None) -> tuple[jax.Array, jax.A
 
 @jax.custom_vjp
 def _mean_and_peak(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean and maximum over height and width, (N,H,W,C) -> two float32 (N,C), in one pass over x.
-
-    The compiler would take the maximum of bfloat16 in bfloat16, which chips without such arithmetic do slowly.
-    """
-    wide = x.astype(jnp.float32)
-    start = jnp.zeros((), jnp.float32), jnp.full((), -jnp.inf, jnp.float32)
-    total, peak = lax.reduce((wide, wide), start, lambda a, b: (a[0] + b[0], jnp.maximum(a[1], b[1])), (1, 2))
+    """Mean and maximum over height and width, (N,H,W,C) -> two float32 (N,C)."""
+    total, peak = total_and_peak(x)
     return total / (x.shape[1] * x.shape[2]), peak
 
 

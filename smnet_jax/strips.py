@@ -12,8 +12,8 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
+from smnet_jax.layers import total_and_peak
 from smnet_jax.windows import AFTER, ALIGNMENT, BEFORE, HALO, Span
 
 _BORROWED = max(BEFORE, AFTER)
@@ -102,7 +102,7 @@ class Strips:
         # Rows that every window gives, and those above and below, which only the first and the last one give. These are
         # chosen from the sums: slices of the batch would be copies.
         cuts = (0, BEFORE, BEFORE + self.step, self.rows)
-        above, middle, below = (_total_and_peak(windows[:, a:b]) for a, b in itertools.pairwise(cuts))
+        above, middle, below = (total_and_peak(windows[:, a:b]) for a, b in itertools.pairwise(cuts))
         totals, peaks = zip(above, middle, below, strict=True)
         total = [self._of_pictures(part) for part in totals]
         peak = [self._of_pictures(part) for part in peaks]
@@ -116,10 +116,3 @@ class Strips:
 
 def _merge(parts: jax.Array) -> jax.Array:
     return parts.reshape(-1, *parts.shape[2:])
-
-
-def _total_and_peak(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Sum and maximum over height and width, (N,H,W,C) -> two float32 (N,C)."""
-    wide = x.astype(jnp.float32)
-    start = jnp.zeros((), jnp.float32), jnp.full((), -jnp.inf, jnp.float32)
-    return lax.reduce((wide, wide), start, lambda a, b: (a[0] + b[0], jnp.maximum(a[1], b[1])), (1, 2))
