@@ -223,7 +223,7 @@ def _step(config: Any, mesh: Any) -> tuple[Any, Any, Any]:
     model = steps.make_model(config)
     step = functools.partial(
         steps.train_step,
-        loss=steps.make_loss(config, model, config.loss, parallel.shared_over(mesh, config.parallel)),
+        loss=steps.make_loss(config, model, config.loss),
         optimizer=steps.make_optimizer(config),
         rate=learning_rate(config, plan(config, config.batch)),
         ema=config.ema,

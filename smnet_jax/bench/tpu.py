@@ -111,7 +111,7 @@ def training(config: Any, topology: Topology, args: argparse.Namespace) -> Compi
     model = steps.make_model(config).clone(form=_form(config, args))
     step = functools.partial(
         steps.train_step,
-        loss=steps.make_loss(config, model, config.loss, parallel.shared_over(mesh)),
+        loss=steps.make_loss(config, model, config.loss),
         optimizer=steps.make_optimizer(config),
         rate=learning_rate(config, plan(dataclasses.replace(config, stages=(stage,)), config.batch)),
         ema=config.ema,

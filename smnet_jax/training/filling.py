@@ -15,16 +15,14 @@ from smnet_jax.strips import FILLS
 Apply = Callable[..., Any]  # (variables, low, **options) -> pictures, or a tuple of such
 
 
-def filled(apply: Apply, devices: int) -> Apply:
-    """`apply` with batches of 2 to 7 pictures on each of `devices`, which share them evenly in order, made up to 8."""
+def filled(apply: Apply) -> Apply:
+    """`apply` with batches of 2 to 7 pictures made up to 8."""
 
     def padded(variables: Any, low: jax.Array, **options: Any) -> Any:
-        own = low.shape[0] // devices
+        own = low.shape[0]
         if not 2 <= own < FILLS:
             return apply(variables, low, **options)
-        by_device = low.reshape(devices, own, *low.shape[1:])
-        by_device = jnp.pad(by_device, ((0, 0), (0, FILLS - own), (0, 0), (0, 0), (0, 0)))
-        outputs = apply(variables, by_device.reshape(-1, *low.shape[1:]), **options)
-        return jax.tree.map(lambda y: y.reshape(devices, FILLS, *y.shape[1:])[:, :own].reshape(low.shape), outputs)
+        low = jnp.pad(low, ((0, FILLS - own), (0, 0), (0, 0), (0, 0)))
+        return jax.tree.map(lambda y: y[:own], apply(variables, low, **options))
 
     return padded

@@ -124,7 +124,7 @@ class Run:
         config = self.config
         step_function = functools.partial(
             train_step,
-            loss=make_loss(config, self.model, span.stage.loss, parallel.shared_over(self.mesh, config.parallel)),
+            loss=make_loss(config, self.model, span.stage.loss),
             optimizer=make_optimizer(config),
             rate=schedule.learning_rate(config, self.spans),
             ema=config.ema,

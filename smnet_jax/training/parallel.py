@@ -67,22 +67,26 @@ def share_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array
     return {name: jax.make_array_from_process_local_data(sharding, value) for name, value in batch.items()}
 
 
-def shared_over(mesh: Mesh, how: str = "jit") -> int:
-    """Over how many devices the batch is shared out that the step's function sees: under pmap it sees its own part."""
-    return 1 if how == "pmap" else mesh.shape["data"]
-
-
 def compile_step(step: Callable[..., Any], mesh: Mesh, how: str = "jit") -> Callable[..., Any]:
     """`step(state, batch, vgg)` over the mesh; the state given is consumed.
 
-    Under jit the compiler divides the work as the shardings say. Under pmap the same function runs on every device
-    with its part of the batch and averages gradients itself.
+    Where each device has whole pictures, it runs the step on its part of the batch, and the step averages gradients
+    itself: once, in float32 and in the parameters' own shapes, which the compiler, left to divide the work, does not.
+    Where devices share pictures, it divides the rows as the shardings say.
     """
     if how == "pmap":
         return _under_pmap(step, mesh)
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    by_example = NamedSharding(mesh, BY_EXAMPLE_AND_ROW)
-    return jax.jit(step, donate_argnums=0, in_shardings=(everywhere, by_example, everywhere), out_shardings=everywhere)
+    if mesh.shape["rows"] == 1:
+        everywhere, by_example = PartitionSpec(), PartitionSpec("data")
+        step = jax.shard_map(
+            functools.partial(step, axis_name="data"),
+            mesh=mesh,
+            in_specs=(everywhere, by_example, everywhere),
+            out_specs=everywhere,
+            check_vma=False,  # as under pmap: gradients are each device's own until the step averages them
+        )
+    shardings = tuple(NamedSharding(mesh, spec) for spec in (PartitionSpec(), BY_EXAMPLE_AND_ROW, PartitionSpec()))
+    return jax.jit(step, donate_argnums=0, in_shardings=shardings, out_shardings=shardings[0])
 
 
 def _under_pmap(step: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:

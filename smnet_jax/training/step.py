@@ -54,13 +54,10 @@ def make_optimizer(config: Config) -> optax.GradientTransformation:
     return optax.chain(clip, optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8))
 
 
-def make_loss(config: Config, model: SMNet, kind: str, devices: int = 1) -> LossFunction:
-    """`loss(params, batch, vgg, axis_name) -> (total, terms)`; the terms are those of the last output.
-
-    devices: over so many does the compiler share out the batch that `loss` is given.
-    """
+def make_loss(config: Config, model: SMNet, kind: str) -> LossFunction:
+    """`loss(params, batch, vgg, axis_name) -> (total, terms)`; the terms are those of the last output."""
     packed = (layers.default_form() if model.form == "auto" else model.form) == "packed"
-    apply = filled(model.apply, devices) if packed else model.apply
+    apply = filled(model.apply) if packed else model.apply
 
     def one(pred: Any, batch: Batch, vgg: Any, axis_name: str | None) -> tuple[jax.Array, Scalars]:
         if kind == "recipe":
@@ -117,12 +114,12 @@ def train_step(
     The scalars are the total loss, its terms, the gradient's norm before clipping, the learning rate, and `finite`:
     0 where the loss or a gradient was not, and then everything but `step` and `skipped` stays as it was.
 
-    Under pmap, `axis_name` names the devices' axis and the batch is this device's part.
+    Where each device runs the step on its own part of the batch, `axis_name` names the devices' axis.
     """
     (total, terms), grads = _mean_gradient(state.params, batch, vgg, loss, accumulate, axis_name)
     if axis_name is not None:
-        # Mean of the gradients, not gradient of the mean: pmap does not track which values are replicated, and the
-        # gradient of a pmean would come out too small by the number of devices.
+        # Mean of the gradients, not gradient of the mean: neither pmap nor `compile_step` tracks which values are
+        # replicated, and the gradient of a pmean would come out too small by the number of devices.
         total, terms, grads = jax.lax.pmean((total, terms, grads), axis_name)
     norm = optax.tree.norm(grads)
     finite = jnp.isfinite(total) & jnp.isfinite(norm)
@@ -147,16 +144,18 @@ def train_step(
 def _mean_gradient(
     params: Any, batch: Batch, vgg: Any, loss: LossFunction, accumulate: int, axis_name: str | None
 ) -> tuple[tuple[jax.Array, Scalars], Any]:
-    gradient = jax.value_and_grad(loss, has_aux=True)
+    def gradient(part: Batch) -> tuple[tuple[jax.Array, Scalars], Any]:
+        return jax.value_and_grad(loss, has_aux=True)(params, part, vgg, axis_name)
+
     if accumulate == 1:
-        return gradient(params, batch, vgg, axis_name)
-    # Part i takes the pictures i, i + accumulate, ...: every device then has an equal share of every part.
+        return gradient(batch)
+    # Part i takes the pictures i, i + accumulate, ...: where devices share it (rows), all have some of each part.
     parts = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, accumulate, *x.shape[1:]), 1, 0), batch)
-    shapes = jax.eval_shape(gradient, params, jax.tree.map(lambda x: x[0], parts), vgg, axis_name)
+    shapes = jax.eval_shape(gradient, jax.tree.map(lambda x: x[0], parts))
     zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
 
     def add(so_far: Any, part: Batch) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, so_far, gradient(params, part, vgg, axis_name)), None
+        return jax.tree.map(jnp.add, so_far, gradient(part)), None
 
     summed, _ = jax.lax.scan(add, zero, parts)
     return jax.tree.map(lambda x: x / accumulate, summed)

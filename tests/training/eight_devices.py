@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from smnet_jax import weights
+from smnet_jax.bench.hlo import Program
 from smnet_jax.initialisation import initialise
 from smnet_jax.training import loop, parallel
 from smnet_jax.training import step as steps
@@ -26,11 +27,13 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "pmap": {"devices": 8, "parallel": "pmap"},
     "rows": {"devices": 8, "rows": 2},
     "accumulated": {"devices": 4, "accumulate": 2},
+    "accumulated under pmap": {"devices": 4, "accumulate": 2, "parallel": "pmap"},
 }
 
 
-def twenty_steps(config: Config) -> list[np.ndarray]:
-    """All arrays of the state after twenty steps from the same start on the same batches."""
+def twenty_steps(config: Config) -> tuple[list[np.ndarray], int]:
+    """All arrays of the state after twenty steps from the same start on the same batches, and the bytes that a device
+    puts into sums over devices in each step."""
     mesh = parallel.make_mesh(config)
     model = steps.make_model(config)
     step = functools.partial(
@@ -41,13 +44,15 @@ def twenty_steps(config: Config) -> list[np.ndarray]:
         ema=config.ema,
         accumulate=config.accumulate,
     )
-    compiled = parallel.compile_step(step, mesh, config.parallel)
+    compiled: Any = parallel.compile_step(step, mesh, config.parallel)
     state = parallel.replicate(steps.init_state(config, initialise(model, 0)["params"]), mesh)
     rng = np.random.default_rng(0)
     for _ in range(20):
         batch = {name: rng.random((8, 16, 16, 3), np.float32) for name in ("low", "high")}
-        state, scalars = compiled(state, parallel.share_batch(batch, mesh), {})
-    return [np.asarray(x) for x in [*jax.tree.leaves(state), *jax.tree.leaves(scalars)]]
+        shared = parallel.share_batch(batch, mesh)
+        state, scalars = compiled(state, shared, {})
+    sums = Program(compiled.lower(state, shared, {}).compile().as_text()).collective_bytes().get("all-reduce", 0)
+    return [np.asarray(x) for x in [*jax.tree.leaves(state), *jax.tree.leaves(scalars)]], sums
 
 
 def moved_between_device_counts(folder: Path) -> float:
@@ -70,10 +75,11 @@ def moved_between_device_counts(folder: Path) -> float:
 
 def main() -> None:
     parallel.prepare_cpu_devices(8)
-    one = twenty_steps(dataclasses.replace(CONFIG, devices=1))
-    found = {}
+    one, _ = twenty_steps(dataclasses.replace(CONFIG, devices=1))
+    params = initialise(steps.make_model(CONFIG), 0)["params"]
+    found: dict[str, Any] = {"summed": {}, "parameters": sum(4 * x.size for x in jax.tree.leaves(params))}
     for name, change in LAYOUTS.items():
-        other = twenty_steps(dataclasses.replace(CONFIG, **change))
+        other, found["summed"][name] = twenty_steps(dataclasses.replace(CONFIG, **change))
         found[name] = max(float(np.abs(a.astype(float) - b).max()) for a, b in zip(one, other, strict=True))
     with tempfile.TemporaryDirectory() as folder:
         found["moved"] = moved_between_device_counts(Path(folder))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,8 @@ REPO = __file__.partition("/tests/")[0]
 
 
 @pytest.fixture(scope="module")
-def differences() -> dict[str, float]:
-    """Largest difference to one device, by layout."""
+def differences() -> dict[str, Any]:
+    """Largest difference to one device, by layout; and what devices sum up in a step."""
     process = subprocess.run(
         [sys.executable, "-m", "tests.training.eight_devices"],
         cwd=REPO,
@@ -28,9 +29,16 @@ def differences() -> dict[str, float]:
     return json.loads(process.stdout)
 
 
-@pytest.mark.parametrize("layout", ["jit", "pmap", "rows", "accumulated"])
+@pytest.mark.parametrize("layout", ["jit", "pmap", "rows", "accumulated", "accumulated under pmap"])
 def test_twenty_steps_agree_with_one_device(differences, layout):
     assert differences[layout] <= 1e-5
+
+
+@pytest.mark.parametrize("layout", ["jit", "pmap", "accumulated", "accumulated under pmap"])
+def test_devices_sum_each_parameter_once(differences, layout):
+    """Gradients in the parameters' own shapes, whatever forms the network uses, and once for all parts of a batch."""
+    parameters, summed = differences["parameters"], differences["summed"][layout]
+    assert parameters <= summed <= parameters + 100  # and a few scalars
 
 
 def test_a_checkpoint_continues_on_another_number_of_devices(differences):
