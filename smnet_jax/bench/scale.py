@@ -227,7 +227,7 @@ def _step(config: Any, mesh: Any) -> tuple[Any, Any, Any]:
         optimizer=steps.make_optimizer(config),
         rate=learning_rate(config, plan(config, config.batch)),
         ema=config.ema,
-        accumulate=config.accumulate,
+        accumulate=steps.parts_of_batch(config, model, config.batch // mesh.shape["data"]),
     )
     state = steps.init_state(config, initialise(model, config.seed)["params"])
     vgg = vgg16.load_vgg16() if config.loss == "recipe" else {}

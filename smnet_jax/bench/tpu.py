@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--crop", type=int, metavar="N", help="side of the training pictures, instead of the config's")
     parser.add_argument("--rows", type=int, default=1, metavar="N", help="devices that share one picture (default: 1)")
     parser.add_argument("--strips", type=int, metavar="N", help="of a picture's rows in inference, instead of the best")
-    parser.add_argument("--accumulate", type=int, metavar="N", help="parts of the training batch, one after another")
+    parser.add_argument(
+        "--accumulate", type=int, metavar="N", help="parts of the training batch (default: as smnet train has them)"
+    )
     parser.add_argument("--remat", action="store_true", help="recompute each block in the gradient")
     parser.add_argument("--scan", action="store_true", help="the block as a loop's body in training too")
     parser.add_argument(
@@ -109,13 +111,14 @@ def training(config: Any, topology: Topology, args: argparse.Namespace) -> Compi
     parallel.check_batch(config.batch, config.crop, shape, config.accumulate)
     mesh = Mesh(_array(topology).reshape(shape["data"], shape["rows"]), ("data", "rows"))
     model = steps.make_model(config).clone(form=_form(config, args))
+    parts = steps.parts_of_batch(config, model, config.batch // shape["data"])
     step = functools.partial(
         steps.train_step,
         loss=steps.make_loss(config, model, config.loss),
         optimizer=steps.make_optimizer(config),
         rate=learning_rate(config, plan(dataclasses.replace(config, stages=(stage,)), config.batch)),
         ema=config.ema,
-        accumulate=config.accumulate,
+        accumulate=parts,
     )
     params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))["params"]
     state = jax.eval_shape(functools.partial(steps.init_state, config), params)
@@ -132,7 +135,7 @@ def training(config: Any, topology: Topology, args: argparse.Namespace) -> Compi
     )
     return Compilable(
         f"training step, {config.variant} width {config.width}, {config.loss} loss, {config.dtype}, "
-        f"{config.crop}x{config.crop}, batch {config.batch}",
+        f"{config.crop}x{config.crop}, batch {config.batch}" + (f" in {parts} parts" if parts > 1 else ""),
         parallel.compile_step(step, mesh),
         (state, {"low": pictures, "high": pictures}, vgg),
         config.batch,

@@ -1,7 +1,8 @@
-"""Small batches made up to eight crops a device with black ones, which a TPU computes in less time than fewer.
+"""Batches as a TPU computes them in least time: eight crops at once.
 
-By the compiler's estimates four crops take 2.5 times the cycles of eight (`docs/tpu.md`). The black ones change
-nothing: pictures of a batch do not see each other in the network, and the loss does not see these.
+By the compiler's estimates four crops take 2.5 times the cycles of eight, and 64 a quarter more than eight times eight
+(`docs/tpu.md`). So small batches are made up to eight with black crops, which change nothing: pictures of a batch do
+not see each other in the network, and the loss does not see these. Larger ones are computed in parts.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,12 @@ import jax.numpy as jnp
 from smnet_jax.strips import FILLS
 
 Apply = Callable[..., Any]  # (variables, low, **options) -> pictures, or a tuple of such
+
+
+def parts(crops: int) -> int:
+    """In how many parts a device best computes its `crops`: as few as have at most eight, if all can be equal."""
+    count = -(-crops // FILLS)
+    return count if crops % count == 0 else 1
 
 
 def filled(apply: Apply) -> Apply:

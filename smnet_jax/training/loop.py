@@ -29,6 +29,7 @@ from smnet_jax.training.step import (
     make_loss,
     make_model,
     make_optimizer,
+    parts_of_batch,
     train_step,
 )
 from smnet_jax.training.validation import Validation
@@ -128,7 +129,7 @@ class Run:
             optimizer=make_optimizer(config),
             rate=schedule.learning_rate(config, self.spans),
             ema=config.ema,
-            accumulate=config.accumulate,
+            accumulate=parts_of_batch(config, self.model, span.stage.batch // self.mesh.shape["data"]),
         )
         compiled = parallel.compile_step(step_function, self.mesh, config.parallel)
         loader = inputs.open_loader(config, self.pairs, self.spans, span, jax.process_index(), jax.process_count())

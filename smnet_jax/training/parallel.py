@@ -40,7 +40,7 @@ def make_mesh(config: Config) -> Mesh:
 def check_batch(batch: int, crop: int, shape: Mapping[str, int], accumulate: int) -> None:
     """Raise InputError, naming the nearest sizes that work, where the batch does not divide over a mesh of `shape`."""
     data, rows = shape["data"], shape["rows"]
-    unit = data * accumulate
+    unit = data * max(1, accumulate)
     if batch < 1 or batch % unit:
         below, above = batch // unit * unit, -(-max(batch, 1) // unit) * unit
         nearest = [n for n in (below, above) if n > 0]

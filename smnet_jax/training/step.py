@@ -11,7 +11,7 @@ import optax
 from smnet_jax import layers, losses
 from smnet_jax.model import SMNet
 from smnet_jax.training.config import Config
-from smnet_jax.training.filling import filled
+from smnet_jax.training.filling import filled, parts
 from smnet_jax.training.schedule import Schedule
 
 Batch = dict[str, jax.Array]
@@ -56,8 +56,7 @@ def make_optimizer(config: Config) -> optax.GradientTransformation:
 
 def make_loss(config: Config, model: SMNet, kind: str) -> LossFunction:
     """`loss(params, batch, vgg, axis_name) -> (total, terms)`; the terms are those of the last output."""
-    packed = (layers.default_form() if model.form == "auto" else model.form) == "packed"
-    apply = filled(model.apply) if packed else model.apply
+    apply = filled(model.apply) if _is_packed(model) else model.apply
 
     def one(pred: Any, batch: Batch, vgg: Any, axis_name: str | None) -> tuple[jax.Array, Scalars]:
         if kind == "recipe":
@@ -84,6 +83,17 @@ def make_loss(config: Config, model: SMNet, kind: str) -> LossFunction:
         return total, terms
 
     return loss
+
+
+def parts_of_batch(config: Config, model: SMNet, crops: int) -> int:
+    """In how many parts, one after the other, a device computes its `crops`: as configured, or as is fastest."""
+    if config.accumulate:
+        return config.accumulate
+    return parts(crops) if _is_packed(model) else 1
+
+
+def _is_packed(model: SMNet) -> bool:
+    return (layers.default_form() if model.form == "auto" else model.form) == "packed"
 
 
 def init_state(config: Config, params: Any) -> TrainState:
@@ -150,12 +160,12 @@ def _mean_gradient(
     if accumulate == 1:
         return gradient(batch)
     # Part i takes the pictures i, i + accumulate, ...: where devices share it (rows), all have some of each part.
-    parts = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, accumulate, *x.shape[1:]), 1, 0), batch)
-    shapes = jax.eval_shape(gradient, jax.tree.map(lambda x: x[0], parts))
+    split = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, accumulate, *x.shape[1:]), 1, 0), batch)
+    shapes = jax.eval_shape(gradient, jax.tree.map(lambda x: x[0], split))
     zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
 
     def add(so_far: Any, part: Batch) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, so_far, gradient(part)), None
 
-    summed, _ = jax.lax.scan(add, zero, parts)
+    summed, _ = jax.lax.scan(add, zero, split)
     return jax.tree.map(lambda x: x / accumulate, summed)

@@ -16,7 +16,7 @@ def test_lol_is_the_published_recipe():
     assert (lol.learning_rate, lol.decay, lol.decay_epochs, lol.schedule) == (5e-4, 1.2, 50, "steps")
     assert (lol.width, lol.blocks, lol.variant, lol.loss, lol.evaluate_epochs) == (64, 3, "lol", "recipe", 5)
     assert (lol.clip, lol.ema, lol.warmup, lol.deep_supervision, lol.remat) == (0, 0, 0, 0, False)
-    assert (lol.accumulate, lol.dtype, lol.noise, lol.gain) == (1, "float32", 0, 0)
+    assert (lol.accumulate, lol.dtype, lol.noise, lol.gain) == (0, "float32", 0, 0)
 
 
 @pytest.mark.parametrize("name", configs.names())

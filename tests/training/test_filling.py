@@ -6,8 +6,8 @@ import pytest
 from smnet_jax.initialisation import initialise
 from smnet_jax.model import SMNet
 from smnet_jax.training.config import Config
-from smnet_jax.training.filling import filled
-from smnet_jax.training.step import make_loss, make_model
+from smnet_jax.training.filling import filled, parts
+from smnet_jax.training.step import make_loss, make_model, parts_of_batch
 
 
 @pytest.mark.parametrize(("pictures", "seen"), [(1, 1), (2, 8), (7, 8), (8, 8), (10, 10)])
@@ -23,6 +23,21 @@ def test_only_what_pays_is_filled_and_pictures_keep_their_places(rng, pictures, 
     assert shapes == [seen]
     np.testing.assert_array_equal(one, low + 1)
     np.testing.assert_array_equal(two, 2 * low)
+
+
+@pytest.mark.parametrize(
+    ("crops", "count"), [(1, 1), (8, 1), (9, 1), (10, 2), (12, 2), (16, 2), (17, 1), (24, 3), (64, 8), (128, 16)]
+)
+def test_parts_are_equal_and_have_at_most_eight_crops(crops, count):
+    assert parts(crops) == count
+
+
+@pytest.mark.parametrize(
+    ("form", "accumulate", "count"), [("packed", 0, 2), ("packed", 1, 1), ("subpixel", 0, 1), ("subpixel", 4, 4)]
+)
+def test_only_the_packed_form_is_computed_in_parts_unasked(form, accumulate, count):
+    config = Config(width=8, accumulate=accumulate)
+    assert parts_of_batch(config, make_model(config).clone(form=form), 16) == count
 
 
 @pytest.mark.parametrize("deep", [0.0, 0.5])
