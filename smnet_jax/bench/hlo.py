@@ -52,7 +52,9 @@ class Collective:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Instruction:
+class Instruction:
+    """One line of a computation."""
+
     name: str
     type: str
     opcode: str
@@ -70,22 +72,26 @@ class Program:
 
     def __init__(self, text: str, package: str = "smnet_jax") -> None:
         self.text, self.package = text, package
-        self.computations: dict[str, dict[str, _Instruction]] = {}
-        self.entry = ""
-        inside: dict[str, _Instruction] | None = None
+        self.computations: dict[str, dict[str, Instruction]] = {}
+        self.roots: dict[str, str] = {}  # computation -> the instruction whose value it returns
+        self.entry = computation = ""
+        inside: dict[str, Instruction] | None = None
         for line in text.splitlines():
             if inside is None or not line.startswith(" "):
                 if match := re.match(r"(ENTRY )?%?([\w.\-]+) \(.*\) -> .*\{$", line):
-                    inside = self.computations[match[2]] = {}
+                    computation = match[2]
+                    inside = self.computations[computation] = {}
                     self.entry = match[2] if match[1] else self.entry
             elif instruction := _instruction(line):
                 inside[instruction.name] = instruction
+                if line.lstrip().startswith("ROOT "):
+                    self.roots[computation] = instruction.name
         self._frames = _frames(text)
 
     @functools.cached_property
     def loops(self) -> dict[str, int | None]:
         """Loops and their turns; None where these are not in the text: such a loop is counted as one turn."""
-        loops = (instruction for _, instruction, _ in self._executed(fused=False) if instruction.opcode == "while")
+        loops = (instruction for _, instruction, _ in self.executed(fused=False) if instruction.opcode == "while")
         return {loop.name: self._turns(loop) for loop in loops}
 
     @property
@@ -97,7 +103,7 @@ class Program:
     def work(self) -> list[Work]:
         """Everything with an estimate, in no special order."""
         found = []
-        for _, instruction, runs in self._executed(fused=False):
+        for _, instruction, runs in self.executed(fused=False):
             if match := re.search(r'"estimated_cycles":"(\d+)"', instruction.attributes):
                 operation, source = self._origin(instruction)
                 found.append(
@@ -121,11 +127,11 @@ class Program:
     @functools.cached_property
     def collectives(self) -> list[Collective]:
         found = []
-        for computation, instruction, runs in self._executed(fused=True):
+        for computation, instruction, runs in self.executed(fused=True):
             kind = instruction.opcode.removesuffix("-start")
             if kind in COLLECTIVES:
                 given = (self.computations[computation].get(name) for name in instruction.operands)
-                size = sum(_size(operand.type) for operand in given if operand)
+                size = sum(size_of(operand.type) for operand in given if operand)
                 group = _group(instruction.attributes)
                 found.append(Collective(kind, size, group, runs, *self._origin(instruction)))
         return found
@@ -137,7 +143,7 @@ class Program:
             sums[collective.kind] += collective.total
         return dict(sums)
 
-    def _executed(self, fused: bool) -> Iterator[tuple[str, _Instruction, int]]:
+    def executed(self, fused: bool) -> Iterator[tuple[str, Instruction, int]]:
         """(computation, instruction, executions) of all that runs; the insides of fusions too if asked for."""
         waiting = [(self.entry, 1)]
         while waiting:
@@ -146,7 +152,7 @@ class Program:
                 yield computation, instruction, runs
                 waiting += [(name, runs * turns) for name, turns in self._calls(instruction, fused)]
 
-    def _calls(self, instruction: _Instruction, fused: bool) -> list[tuple[str, int]]:
+    def _calls(self, instruction: Instruction, fused: bool) -> list[tuple[str, int]]:
         """Computations that an instruction runs, with their number of turns."""
         attributes = instruction.attributes
         if instruction.opcode == "while":
@@ -165,7 +171,7 @@ class Program:
         match = re.search(r"(?:calls|to_apply)=%?([\w.\-]+)", attributes) if starts else None
         return [(match[1], 1)] if match else []
 
-    def _turns(self, loop: _Instruction) -> int | None:
+    def _turns(self, loop: Instruction) -> int | None:
         if known := re.search(r'"known_trip_count":\{"n":"(\d+)"', loop.attributes):
             return int(known[1])
         # JAX's loops of known length count from 0 while they are less than a constant.
@@ -183,7 +189,7 @@ class Program:
         less = any("direction=LT" in i.attributes for inside in insides for i in inside.values())
         return constants.pop() if len(constants) == 1 and less else None
 
-    def _origin(self, instruction: _Instruction) -> tuple[str, str]:
+    def _origin(self, instruction: Instruction) -> tuple[str, str]:
         """JAX's name of the operation, and the source lines that asked for it, innermost first."""
         operation = re.search(r'op_name="([^"]*)"', instruction.attributes)
         frame = re.search(r"stack_frame_id=(\d+)", instruction.attributes)
@@ -206,7 +212,7 @@ class Program:
         return f"{self.package}/{rest}" if found else place.rpartition("/")[2]
 
 
-def _instruction(line: str) -> _Instruction | None:
+def _instruction(line: str) -> Instruction | None:
     match = re.match(r"\s+(?:ROOT )?%?([\w.\-]+) = ", line)
     if not match:
         return None
@@ -216,7 +222,7 @@ def _instruction(line: str) -> _Instruction | None:
     opcode, _, _ = rest.partition("(")
     end = len(opcode) + _closing(rest[len(opcode) :])
     literal = rest[len(opcode) + 1 : end - 1]
-    return _Instruction(match[1], kind, opcode, tuple(re.findall(r"%([\w.\-]+)", literal)), literal, rest[end:])
+    return Instruction(match[1], kind, opcode, tuple(re.findall(r"%([\w.\-]+)", literal)), literal, rest[end:])
 
 
 def _closing(text: str) -> int:
@@ -233,7 +239,7 @@ def _without_layout(kind: str) -> str:
     return re.sub(r"\{[^{}]*\}|/\*.*?\*/", "", kind)
 
 
-def _size(kind: str) -> int:
+def size_of(kind: str) -> int:
     """Bytes of a type, a tuple's elements together; padding of the device's layout is not counted."""
     total = 0
     for name, dimensions in re.findall(r"\b([a-z]\w*)\[([\d,<=]*)\]", _without_layout(kind)):

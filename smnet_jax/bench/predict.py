@@ -26,7 +26,7 @@ EXCHANGE = 50e-6  # seconds of one exchange between hosts over the data-centre n
 MODEL = (
     "step(n) = compute(pictures a chip) + (1 - overlap) * all-reduce(n)",
     "compute: straight lines between the given batch sizes (the compiler's cycles / clock, or measured)",
-    "at least max(FLOPs / peak, bytes / HBM bandwidth), shown as the bound of the compiled program",
+    "at least max(FLOPs / peak, bytes to and from HBM / its bandwidth), shown as the bound of the compiled program",
     "all-reduce inside a slice: 2 (n-1)/n bytes / width + 2 hops * 1 us; width = 2 directions * axes * link, half of "
     "that on an axis without wrap-around; behind a switch: link",
     "beyond a slice of m chips: reduce-scatter inside, 2 (s-1)/s (bytes/m) / network + 2 log2(s) * 50 us between the s "
@@ -227,13 +227,18 @@ def _compiled(found: dict[str, Any]) -> Point:
     peak = peaks.of(kind)
     best = peaks.flops(kind, "bfloat16") or 0.0
     share = found.get("devices_a_chip", 1)
-    bound = max(train["flops"] / best, train["bytes"] / peak.bandwidth) * share if peak and best else 0.0
+    bound = (
+        max(train["flops"] / best, train.get("hbm_bytes", train["bytes"]) / peak.bandwidth) * share
+        if peak and best
+        else 0.0
+    )
+    title = re.sub(r", batch \d+( in \d+ parts)?", "", train["title"])  # of many points, one each
     return Point(
         kind, found["chips"], train["images_a_chip"], train["seconds"],
         sum(row["bytes"] for row in train["collectives"]),
         train["mfu"] * best * train["seconds"] / train["images_a_chip"] if train.get("mfu") else 0.0,
         0.0 if train.get("loops") else bound,  # the compiler counts a loop's body once
-        False, found.get("parameters", 0), re.sub(r", batch \d+", "", train["title"]),  # of many points, one each
+        False, found.get("parameters", 0), title,
     )  # fmt: skip
 
 

@@ -189,6 +189,7 @@ def compile_program(
     """(HLO text, what is to be said of it); the text is empty where the program does not fit into memory."""
     from smnet_jax.bench import peaks
     from smnet_jax.bench.hlo import Program
+    from smnet_jax.bench.traffic import main_memory_bytes
 
     peak, share = peaks.of(topology.device_kind), topology.devices_a_chip
     found: dict[str, Any] = {
@@ -215,6 +216,7 @@ def compile_program(
     found |= {
         "flops": costs.get("flops"),
         "bytes": costs.get("bytes accessed"),
+        "hbm_bytes": main_memory_bytes(hlo),
         "arguments": memory.argument_size_in_bytes,
         "temporary": memory.temp_size_in_bytes,
         "peak": at_peak,
@@ -233,6 +235,8 @@ def compile_program(
         best = peaks.flops(topology.device_kind, program.dtype)
         found |= {
             "clock": peak.clock,
+            "cycles_of_operations": found["flops"] / (best / share) * peak.clock if best else None,
+            "cycles_of_hbm": found["hbm_bytes"] / (peak.bandwidth / share) * peak.clock,
             "seconds": seconds,
             "images_per_second": program.images / seconds,
             "images_per_second_a_chip": program.images / seconds / topology.chips,
@@ -262,6 +266,7 @@ def table(result: dict[str, Any], kind: str) -> str:
     once = ", loop bodies counted once" if found["loops"] else ""
     lines += [
         f"  operations       {found['flops'] / 1e9:12.1f} GFLOP, {found['bytes'] / 1e9:.2f} GB accessed{once}",
+        f"  of these         {found['hbm_bytes'] / 1e9:12.2f} GB move to or from HBM{_least(found)}",
         f"  memory           {_gib(found['peak']):>12} at peak, {_gib(found['temporary'])} of it temporary; "
         f"{memory} {_gib(found['hbm'])}",
     ]
@@ -290,6 +295,14 @@ def table(result: dict[str, Any], kind: str) -> str:
             f"  {row['cycles'] * row['runs'] / 1e6:8.3f} M{turns:4} {row['share']:6.1%}  {name}  {row['source']}"
         )
     return "\n".join([*lines, ""])
+
+
+def _least(found: dict[str, Any]) -> str:
+    """What operations and memory alone would take."""
+    if not found.get("cycles_of_hbm"):
+        return ""
+    operations = "" if found["loops"] else f"; the operations take {found['cycles_of_operations'] / 1e6:.2f}"
+    return f": {found['cycles_of_hbm'] / 1e6:.2f} million cycles at its bandwidth{operations}"
 
 
 def _collectives(hlo: Any) -> dict[tuple[str, int], tuple[int, int]]:
