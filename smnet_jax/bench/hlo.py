@@ -133,6 +133,8 @@ class Program:
                 given = (self.computations[computation].get(name) for name in instruction.operands)
                 size = sum(size_of(operand.type) for operand in given if operand)
                 group = _group(instruction.attributes)
+                if group == 1:
+                    continue  # a device with itself
                 found.append(Collective(kind, size, group, runs, *self._origin(instruction)))
         return found
 

@@ -68,6 +68,11 @@ def test_loops_multiply_cycles_and_collectives():
     assert not program.unknown_loops
 
 
+def test_a_device_alone_exchanges_nothing():
+    alone = TEXT.replace("replica_groups=[2,4]<=[8]", "replica_groups={{0}}")
+    assert Program(alone).collective_bytes() == {"all-reduce": 32, "collective-permute": 3 * 32}
+
+
 def test_source_lines_are_those_of_the_package_innermost_first():
     fusion = next(work for work in Program(TEXT).work if work.opcode == "fusion")
     assert fusion.source == "smnet_jax/layers.py:57 < smnet_jax/model.py:40"
