@@ -227,7 +227,9 @@ def _step(config: Any, mesh: Any) -> tuple[Any, Any, Any]:
         optimizer=steps.make_optimizer(config),
         rate=learning_rate(config, plan(config, config.batch)),
         ema=config.ema,
-        accumulate=steps.parts_of_batch(config, model, config.batch // mesh.shape["data"]),
+        accumulate=steps.parts_of_batch(
+            config, model, config.batch // mesh.shape["data"], mesh.devices.flat[0].device_kind
+        ),
     )
     state = steps.init_state(config, initialise(model, config.seed)["params"])
     vgg = vgg16.load_vgg16() if config.loss == "recipe" else {}

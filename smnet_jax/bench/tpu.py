@@ -111,7 +111,7 @@ def training(config: Any, topology: Topology, args: argparse.Namespace) -> Compi
     parallel.check_batch(config.batch, config.crop, shape, config.accumulate)
     mesh = Mesh(_array(topology).reshape(shape["data"], shape["rows"]), ("data", "rows"))
     model = steps.make_model(config).clone(form=_form(config, args))
-    parts = steps.parts_of_batch(config, model, config.batch // shape["data"])
+    parts = steps.parts_of_batch(config, model, config.batch // shape["data"], topology.device_kind)
     step = functools.partial(
         steps.train_step,
         loss=steps.make_loss(config, model, config.loss),

@@ -143,8 +143,9 @@ class Config:
     """Decay per step of an exponential moving average of the weights, which is then what is evaluated and released;
     0: none."""
     accumulate: int = 0
-    """Split each batch into this many parts, one after the other, to save memory; 0: as is fastest, which on TPUs is
-    parts of up to eight crops a device, elsewhere one."""
+    """Split each batch into this many parts, one after the other, to save memory; 0: as is fastest, which on a TPU v5e
+    is parts of up to eight crops a device, elsewhere one. The same gradient, but that SSIM's range (1 unless the output
+    is far off) is chosen for each part."""
     on_nan: Literal["stop", "skip"] = "stop"
     """On a loss or gradient that is not finite: stop, or skip the update and count it."""
 

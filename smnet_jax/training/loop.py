@@ -129,7 +129,7 @@ class Run:
             optimizer=make_optimizer(config),
             rate=schedule.learning_rate(config, self.spans),
             ema=config.ema,
-            accumulate=parts_of_batch(config, self.model, span.stage.batch // self.mesh.shape["data"]),
+            accumulate=self._parts(span),
         )
         compiled = parallel.compile_step(step_function, self.mesh, config.parallel)
         loader = inputs.open_loader(config, self.pairs, self.spans, span, jax.process_index(), jax.process_count())
@@ -185,6 +185,10 @@ class Run:
         finally:
             loader.close()
         return True
+
+    def _parts(self, span: Span) -> int:
+        crops, kind = span.stage.batch // self.mesh.shape["data"], self.mesh.devices.flat[0].device_kind
+        return parts_of_batch(self.config, self.model, crops, kind)
 
     def _tell(self, span: Span, loader: Loader) -> None:
         """Log the steps since the last call; stop if one was not finite and the config says so."""

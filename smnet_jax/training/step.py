@@ -85,11 +85,12 @@ def make_loss(config: Config, model: SMNet, kind: str) -> LossFunction:
     return loss
 
 
-def parts_of_batch(config: Config, model: SMNet, crops: int) -> int:
-    """In how many parts, one after the other, a device computes its `crops`: as configured, or as is fastest."""
+def parts_of_batch(config: Config, model: SMNet, crops: int, kind: str) -> int:
+    """In how many parts, one after the other, a device of that kind (as JAX names it) computes its `crops`: as
+    configured, or as is fastest."""
     if config.accumulate:
         return config.accumulate
-    return parts(crops) if _is_packed(model) else 1
+    return parts(crops, kind) if _is_packed(model) else 1
 
 
 def _is_packed(model: SMNet) -> bool:
