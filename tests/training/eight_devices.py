@@ -42,7 +42,7 @@ def twenty_steps(config: Config) -> tuple[list[np.ndarray], int]:
         optimizer=steps.make_optimizer(config),
         rate=learning_rate(config, plan(config, 8)),
         ema=config.ema,
-        accumulate=config.accumulate,
+        accumulate=steps.parts_of_batch(config, model, 8 // mesh.shape["data"], "cpu"),
     )
     compiled: Any = parallel.compile_step(step, mesh, config.parallel)
     state = parallel.replicate(steps.init_state(config, initialise(model, 0)["params"]), mesh)
