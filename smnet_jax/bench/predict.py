@@ -227,11 +227,7 @@ def _compiled(found: dict[str, Any]) -> Point:
     peak = peaks.of(kind)
     best = peaks.flops(kind, "bfloat16") or 0.0
     share = found.get("devices_a_chip", 1)
-    bound = (
-        max(train["flops"] / best, train.get("hbm_bytes", train["bytes"]) / peak.bandwidth) * share
-        if peak and best
-        else 0.0
-    )
+    bound = max(train["flops"] / best, train.get("hbm_bytes", 0) / peak.bandwidth) * share if peak and best else 0.0
     title = re.sub(r", batch \d+( in \d+ parts)?", "", train["title"])  # of many points, one each
     return Point(
         kind, found["chips"], train["images_a_chip"], train["seconds"],

@@ -17,7 +17,7 @@ def compiled(chips: int, batch: int, seconds: float, sent: int = 12_000_000) -> 
     return {
         "device_kind": V5E, "chips": chips, "devices_a_chip": 1,
         "train": {
-            "images_a_chip": batch, "seconds": seconds, "mfu": 0.3, "flops": 1e12, "bytes": 1e10,
+            "images_a_chip": batch, "seconds": seconds, "mfu": 0.3, "flops": 1e12, "bytes": 4e10, "hbm_bytes": 1e10,
             "title": f"a step, batch {batch}",
             "collectives": [{"kind": "all-reduce", "bytes": sent}] if chips > 1 else [],
         },
