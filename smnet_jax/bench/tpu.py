@@ -301,8 +301,10 @@ def _least(found: dict[str, Any]) -> str:
     """What operations and memory alone would take."""
     if not found.get("cycles_of_hbm"):
         return ""
-    operations = "" if found["loops"] else f"; the operations take {found['cycles_of_operations'] / 1e6:.2f}"
-    return f": {found['cycles_of_hbm'] / 1e6:.2f} million cycles at its bandwidth{operations}"
+    said = f": {found['cycles_of_hbm'] / 1e6:.2f} million cycles at its bandwidth"
+    if found["loops"] or not found["cycles_of_operations"]:
+        return said
+    return f"{said}; the operations take {found['cycles_of_operations'] / 1e6:.2f}"
 
 
 def _collectives(hlo: Any) -> dict[tuple[str, int], tuple[int, int]]:
