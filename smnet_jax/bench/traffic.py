@@ -4,6 +4,7 @@ XLA's own count of bytes takes no notice of what the TPU compiler keeps in the c
 which may be most of it.
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -47,11 +48,8 @@ def _copied(instruction: Instruction) -> int:
 
 
 def _written(program: Program, instruction: Instruction) -> int:
-    arrays = _arrays(instruction.type)
-    updates = list(_updates(program, instruction))
-    sizes = updates if len(updates) == len(arrays) else [None] * len(arrays)
-    pairs = zip(arrays, sizes, strict=True)
-    return sum(size_of(array) if size is None else size for array, size in pairs if not _on_chip(array))
+    results = itertools.zip_longest(_arrays(instruction.type), _updates(program, instruction))
+    return sum(size_of(array) if update is None else update for array, update in results if not _on_chip(array))
 
 
 def _read(program: Program, instruction: Instruction, inside: dict[str, Instruction]) -> int:
@@ -67,11 +65,9 @@ def _read(program: Program, instruction: Instruction, inside: dict[str, Instruct
 
 
 def _updates(program: Program, instruction: Instruction) -> Iterator[int | None]:
-    """For each result: the bytes of it that are written, None for all."""
+    """For each result of a fusion: the bytes of it that are written, None for all."""
     called = _called(program, instruction)
     if not called:
-        if instruction.opcode == "dynamic-update-slice":
-            yield None
         return
     root = called[program.roots[_called_name(instruction)]]
     results = [called[name] for name in root.operands] if root.opcode == "tuple" else [root]

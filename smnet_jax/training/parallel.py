@@ -76,7 +76,7 @@ def compile_step(step: Callable[..., Any], mesh: Mesh, how: str = "jit") -> Call
     """
     if how == "pmap":
         return _under_pmap(step, mesh)
-    if mesh.shape["rows"] == 1 and mesh.size > 1:
+    if mesh.shape["rows"] == 1 and mesh.size > 1:  # a device alone has nothing to average
         everywhere, by_example = PartitionSpec(), PartitionSpec("data")
         step = jax.shard_map(
             functools.partial(step, axis_name="data"),

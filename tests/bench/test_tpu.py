@@ -33,6 +33,7 @@ def test_a_step_compiles_for_a_real_topology(compiler, tmp_path, capsys):
         assert program["cycles"] >= sum(f["cycles"] * f["runs"] for f in program["fusions"]) > 0
         assert program["seconds"] == pytest.approx(program["cycles"] / program["clock"])
         assert 0 < program["mfu"] < 1 and program["flops"] > 0
+        assert program["cycles_of_hbm"] > 0 and program["hbm_bytes"] > 0
         assert (tmp_path / f"{kind}.txt").read_text().startswith("HloModule")
     assert found["train"]["images_a_chip"] == 10
     # Gradients of each parameter are summed over the four chips once, although the crops are computed in two parts.
