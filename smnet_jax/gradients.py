@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from smnet_jax import winograd
+
 Precision = lax.PrecisionLike
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -63,11 +65,13 @@ product.defvjp(_forward, _backward)
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv3x3(x: jax.Array, kernel: jax.Array, precision: Precision) -> jax.Array:
     """(N,H,W,I) by (3,3,I,O), zero padding of one pixel: (N,H,W,O)."""
+    if winograd.worthwhile(x, kernel):
+        return winograd.conv3x3(x, kernel, precision)
     return _convolve(x, kernel, ((1, 1), (1, 1)), precision)
 
 
 def _conv3x3_forward(x: jax.Array, kernel: jax.Array, precision: Precision) -> tuple[jax.Array, Any]:
-    return conv3x3(x, kernel, precision), (x, kernel)
+    return _convolve(x, kernel, ((1, 1), (1, 1)), precision), (x, kernel)
 
 
 def _conv3x3_backward(precision: Precision, saved: Any, ct: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -90,6 +94,8 @@ conv3x3.defvjp(_conv3x3_forward, _conv3x3_backward)
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def transposed_conv_phases(x: jax.Array, kernel: jax.Array, precision: Precision) -> list[list[jax.Array]]:
     """See `layers.transposed_conv_phases`."""
+    if winograd.worthwhile(x, kernel):
+        return winograd.transposed_conv_phases(x, kernel, precision)
     return _phases(x, kernel, precision)
 
 
@@ -104,7 +110,7 @@ def _phases(x: jax.Array, kernel: jax.Array, precision: Precision) -> list[list[
 
 
 def _phases_forward(x: jax.Array, kernel: jax.Array, precision: Precision) -> tuple[list[list[jax.Array]], Any]:
-    return transposed_conv_phases(x, kernel, precision), (x, kernel)
+    return _phases(x, kernel, precision), (x, kernel)
 
 
 def _phases_backward(precision: Precision, saved: Any, ct: list[list[jax.Array]]) -> tuple[jax.Array, jax.Array]:

@@ -22,8 +22,8 @@ def golden_features(features: dict) -> dict:
     return named
 
 
-@pytest.mark.parametrize("form", ["straight", "conv", "subpixel", "packed"])
-def test_every_tap_equals_the_published_one(golden_case, form):
+def errors_by_tap(golden_case, form) -> dict[str, float]:
+    """How far the features and outputs of the case are from the published ones."""
     expected = golden_case.arrays("forward")
     model, variables = load(golden_case.checkpoint, form=form, precision="highest")
     assert (model.variant, model.width) == (golden_case.variant, golden_case.width)
@@ -32,7 +32,12 @@ def test_every_tap_equals_the_published_one(golden_case, form):
     ours = golden_features(recorded["intermediates"])
     ours |= {"output": outputs[0], "output_block2": outputs[1], "output_block1": outputs[2]}
     ours["output_small"] = jax.jit(model.apply)(variables, expected.pop("low_small"))
-    errors = {name: relative_error(ours[name], value) for name, value in expected.items()}
+    return {name: relative_error(ours[name], value) for name, value in expected.items()}
+
+
+@pytest.mark.parametrize("form", ["straight", "conv", "subpixel", "packed"])
+def test_every_tap_equals_the_published_one(golden_case, form):
+    errors = errors_by_tap(golden_case, form)
     assert max(errors.values()) < TOLERANCE, errors
 
 
