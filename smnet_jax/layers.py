@@ -8,7 +8,8 @@ Several forms of the layers exist, with the same parameters and the same results
   sharded over devices with nothing but neighbour exchange.
 - "subpixel": the four output pixels of a x2 upsampling are four small dense convolutions, and the low-pass filters are
   sums of shifted slices. XLA's CPU backend has no fast path for dilated, strided or depthwise convolutions (their
-  gradients are slower still), so this form takes less than half the time there.
+  gradients are slower still), so this form takes less than half the time there. Without a gradient, wide layers of
+  large pictures are computed by fewer products (`smnet_jax.winograd`).
 - "packed": pairs of pixels side by side in the channels at full resolution, for TPUs (`smnet_jax.packed`, with which
   these functions have nothing to do).
 
