@@ -18,7 +18,7 @@ sys.path.append(str(Path(__file__).parents[1] / "build" / "libtpu"))
 import numpy as np
 import pytest
 
-from smnet_jax import allocator
+from smnet_jax import allocator, winograd
 from tests.golden_case import CASES, GoldenCase
 
 REPO = Path(__file__).parents[1]
@@ -68,3 +68,11 @@ def golden_case(request: pytest.FixtureRequest) -> GoldenCase:
     variant, width = request.param
     folder = request.getfixturevalue("fixtures") / "golden" if width == 8 else request.getfixturevalue("golden")
     return GoldenCase(folder, variant, width)
+
+
+@pytest.fixture
+def winograd_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The form for CPUs computes every layer by fewer products, however small."""
+    monkeypatch.setattr(winograd, "WORTH", 0)
+    monkeypatch.setattr(winograd, "FEW_INPUTS", 0)
+    monkeypatch.setattr(winograd, "FEW_OUTPUTS", 0)

@@ -14,14 +14,6 @@ from tests.golden_case import relative_error
 from tests.test_model import TOLERANCE, errors_by_tap
 
 
-@pytest.fixture
-def everywhere(monkeypatch):
-    """Every layer is computed so, however small."""
-    monkeypatch.setattr(winograd, "WORTH", 0)
-    monkeypatch.setattr(winograd, "FEW_INPUTS", 0)
-    monkeypatch.setattr(winograd, "FEW_OUTPUTS", 0)
-
-
 @pytest.mark.parametrize("by", [winograd.THREE_TAPS, winograd.TWO_TAPS], ids=["three taps", "two taps"])
 def test_tables_are_a_filter(rng, by):
     inputs, kernels, outputs = (np.array(table) for table in by)
@@ -56,7 +48,7 @@ def test_transposed_conv_phases(rng, shape):
 
 
 @pytest.mark.parametrize("operation", [gradients.conv3x3, gradients.transposed_conv_phases])
-def test_it_is_used_but_where_there_is_a_gradient(rng, everywhere, operation):
+def test_it_is_used_but_where_there_is_a_gradient(rng, winograd_everywhere, operation):
     """What training computes stays the plain sum."""
     x = jnp.asarray(rng.standard_normal((1, 8, 6, 16)), jnp.float32)
     kernel = jnp.asarray(rng.standard_normal((3, 3, 16, 32)), jnp.float32)
@@ -82,7 +74,7 @@ def test_worthwhile():
     assert not of(height, (64, 64))
 
 
-def test_network_equals_the_published_one(golden_case, everywhere):
+def test_network_equals_the_published_one(golden_case, winograd_everywhere):
     errors = errors_by_tap(golden_case, "subpixel")
     assert max(errors.values()) < TOLERANCE, errors
 

@@ -167,6 +167,11 @@ def _cut(height: int, width: int, tile: Tile) -> _Cut:
     return _Cut(tiles, (rows[0].size, columns[0].size), (inner_rows[0].size, inner_columns[0].size))
 
 
+# Of a window, memory is what matters. XLA's other schedule, made for operations that run beside each other, takes half
+# as much again, for 3 % of the time: here each operation shares out the cores by itself.
+_OPTIONS: dict[str, dict[str, str | bool]] = {"cpu": {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}}
+
+
 class _Program:
     """A function compiled at its first call, which knows the operations it takes."""
 
@@ -176,7 +181,7 @@ class _Program:
 
     @functools.cached_property
     def compiled(self) -> Any:
-        return self._lowered.compile()
+        return self._lowered.compile(compiler_options=_OPTIONS.get(jax.default_backend()))
 
     def __call__(self, *arguments: Any) -> Any:
         return self.compiled(*arguments)

@@ -1,12 +1,13 @@
 import gc
 import types
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 
 from smnet_jax.errors import InputError
-from smnet_jax.tiling import enhance_tiled
+from smnet_jax.tiling import enhance_tiled, tiles
 from tests.tiling.networks import network
 
 
@@ -40,6 +41,22 @@ def test_tiles_equal_the_whole(variant, form, tile, keep, low):
     assert np.abs(result - expected).max() < 1e-5 * np.abs(expected).max()
     assert steps == sorted(steps) and steps[-1] == pytest.approx(1)
     assert done.tiles > 1 and done.work > 1
+
+
+def test_tiles_equal_the_whole_by_fewer_products(winograd_everywhere, low):
+    """Windows that begin at other rows round otherwise."""
+    model, variables = network("lol")
+    expected = np.asarray(jax.jit(lambda low: model.apply(variables, low))(low[None]))[0]
+    result, _ = enhance_tiled(model, variables, low, (44, 36))
+    assert 0 < np.abs(result - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+def test_windows_are_compiled_for_little_memory():
+    model, _ = network("lol")
+    local = tiles._programs(model, (96, 96), (48, 48)).local
+    plans: list[Any] = [p.memory_analysis() for p in (local.compiled, local._lowered.compile())]
+    planned, usual = (plan.temp_size_in_bytes for plan in plans)
+    assert planned < 0.9 * usual  # measured: 0.83; 0.67 at width 64
 
 
 @pytest.mark.parametrize("keep", [True, False])
