@@ -124,13 +124,13 @@ def _filter_rows(
 def _along_rows(x: jax.Array, kernel: jax.Array, padding: tuple[int, int], precision: lax.PrecisionLike) -> jax.Array:
     """Convolve each row of (N,H,W,I) with (1,columns,I,O).
 
-    All rows are laid end to end, with a zero between, for XLA shares a convolution out over the cores by pieces of a
-    row: short ones it leaves to a single core.
+    A picture's rows are laid end to end, with a zero between, for XLA shares a convolution out over the cores by pieces
+    of a row: short ones it leaves to a single core.
     """
     n, h, w, _ = x.shape
     gap = max(padding)
     y = lax.conv_general_dilated(
-        _pad(x, 2, 0, gap).reshape(1, 1, n * h * (w + gap), -1),
+        _pad(x, 2, 0, gap).reshape(n, 1, h * (w + gap), -1),
         kernel,
         (1, 1),
         ((0, 0), padding),
