@@ -11,8 +11,9 @@ from smnet_jax.model import SMNet
 from smnet_jax.windows import ALIGNMENT, HALO
 
 # Feature maps of the network's width that are alive at once, at full resolution. In a compiled program at most 12.1
-# (widths 8 to 64, both variants and forms, as the compiler's memory analysis tells). A window takes up to 19 as the
+# (widths 8 to 96, both variants and forms, as the compiler's memory analysis tells). A window took up to 19 as the
 # system counts, with what is read for it, room that the products take, and gaps in the heap; `_PROGRAM` can spare one.
+# Since windows are compiled for little memory it is 13 where measured (width 64, 2 megapixels).
 _MAPS, _MAPS_OF_WINDOW = 13, 18
 _PICTURES = 4  # copies of the picture itself, float32 RGB: input, padded, result, and one while it is clipped
 _PROGRAM = 500 << 20  # Python, JAX and the compiled programs
