@@ -7,6 +7,8 @@ product of two matrices, (pixels, I)^T (pixels, O), it needs no copies. Same sum
 Likewise the gradient of a 3x3 kernel: XLA convolves features with a "kernel" of the size of the picture. All nine sums
 are one product, (pixels, 3 I)^T (pixels, 3 O), of the input with its neighbours to both sides and the gradient with its
 neighbours above and below.
+
+What `custom_vjp` wraps runs only where no gradient is asked for: there wide layers go by fewer products (`winograd`).
 """
 
 import functools

@@ -7,7 +7,7 @@ everything stays an ordinary convolution: rows are contiguous, so their sums go 
 in both directions takes more passes over the features than it saves.
 
 The sums cost float32 accuracy, hence four rows at a time and no more, and interpolation points that were searched for:
-results have two to three times the rounding error of the plain sum.
+results have about twice the rounding error of the plain sum (measured: 1.6 to 2.6 times).
 """
 
 from collections.abc import Sequence
