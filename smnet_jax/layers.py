@@ -20,6 +20,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from smnet_jax import gradients
@@ -103,14 +104,16 @@ def _blur_down_axis(x: jax.Array, axis: int) -> jax.Array:
     return 0.25 * previous_along(odd, axis) + 0.5 * even + 0.25 * odd
 
 
-def total_and_peak(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+def total_and_peak(x: jax.Array, within: np.ndarray | None = None) -> tuple[jax.Array, jax.Array]:
     """Sum and maximum over height and width, (N,H,W,C) -> two float32 (N,C), in one pass over x.
 
+    within: bool, broadcast to x: what counts, if not all.
     The TPU compiler would take the maximum of bfloat16 in bfloat16, which chips without such arithmetic do slowly.
     """
     wide = x.astype(jnp.float32)
     start = jnp.zeros((), jnp.float32), jnp.full((), -jnp.inf, jnp.float32)
-    return lax.reduce((wide, wide), start, lambda a, b: (a[0] + b[0], jnp.maximum(a[1], b[1])), (1, 2))
+    values = (wide, wide) if within is None else (jnp.where(within, wide, 0), jnp.where(within, wide, -jnp.inf))
+    return lax.reduce(values, start, lambda a, b: (a[0] + b[0], jnp.maximum(a[1], b[1])), (1, 2))
 
 
 def bilinear_up(x: jax.Array, form: Form) -> jax.Array:

@@ -73,13 +73,14 @@ class PReLU(nn.Module):
 class FEM(nn.Module):
     """Feature extraction module, (N,H,W,k) -> (N,H,W,k): 3x3, a 1x1 bottleneck, 3x3, and the input added.
 
-    With `pairs`, from and to pairs of pixels, (N,H,W/2,2k).
+    With `pairs`, from and to pairs of pixels, (N,H,W/2,2k), or shifted pairs, (N,H,W/2+1,2k): then x must be zero
+    outside the picture, and the result there is nobody's.
     """
 
     features: int
     variant: Variant
     compute: Compute
-    pairs: bool = False
+    pairs: packed.Pairs = "none"
 
     def setup(self) -> None:
         k, squeezed = self.features, self.features // 4
@@ -112,24 +113,27 @@ class FEM(nn.Module):
         zero-padded convolution differs at the border only.
         """
         precision = self.compute.precision
-        if self.pairs:
-            y = packed.conv3x3_shift(x, self.conv1.kernel, self.conv1.offset, precision=precision)
-            y = packed.inside(self.act1(y))
-        else:
-            y = self.act1(self.conv1(x))
-        kernel, bias = self.conv2.kernel, packed.twice(self.conv2.offset) if self.pairs else self.conv2.offset
+        there, back = {
+            "none": (layers.conv3x3, layers.conv3x3),
+            "even": (packed.conv3x3_shift, packed.conv3x3_unshift),
+            "shifted": (packed.conv3x3_unshift, packed.conv3x3_shift),
+        }[self.pairs]
+        y = self.act1(there(x, self.conv1.kernel, self.conv1.offset, precision=precision))
+        kernel, bias = self.conv2.kernel, self.conv2.offset
+        if self.pairs != "none":
+            bias = packed.twice(bias)
         if self.variant == "lol":
             kernel, taps = self._merged()
             bias = bias + packed.border_bias(taps, x.shape[1], x.shape[2], self.pairs)
         else:
             y = self.reduce_act(self._conv1x1(y, self.reduce))
             y = self.expand_act(self._conv1x1(y, self.expand))
-            y = packed.inside(y) if self.pairs else y
-        convolve = packed.conv3x3_unshift if self.pairs else layers.conv3x3
-        return self.act2(convolve(y, kernel, precision=precision) + bias.astype(x.dtype)) + x
+        if self.pairs == "even":
+            y = packed.inside(y)
+        return self.act2(back(y, kernel, None, precision=precision) + bias.astype(x.dtype)) + x
 
     def _conv1x1(self, y: jax.Array, conv: Conv) -> jax.Array:
-        if not self.pairs:
+        if self.pairs == "none":
             return conv(y)
         kernel, bias = packed.twice1x1(conv.kernel), packed.twice(conv.offset)
         return layers.conv1x1(y, kernel, bias, precision=self.compute.precision)
@@ -167,13 +171,14 @@ class Down(nn.Module):
         self.expand = Conv(k, 2 * k, 1, bias=False, compute=self.compute)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        if self.pairs:
-            precision = self.compute.precision
-            x = self.act(packed.conv3x3_shift(x, self.conv.kernel, None, precision=precision))
-            return packed.blur_down(x, self.expand.kernel, precision=precision)
-        x = self.act(self.conv(x))
         if self.compute.form == "packed":
-            return packed.blur_down_pixels(x, self.expand.kernel, precision=self.compute.precision)
+            precision = self.compute.precision
+            convolve, blur_down = (
+                (packed.conv3x3_shift, packed.blur_down) if self.pairs else (layers.conv3x3, packed.blur_down_pixels)
+            )
+            x = convolve(x, self.conv.kernel, None, precision=precision)
+            return blur_down(x, self.act.slope, self.expand.kernel, precision)
+        x = self.act(self.conv(x))
         x = layers.blur_down(x, self.compute.form)  # (N,H/2,W/2,k)
         return self.expand(x)
 
@@ -181,7 +186,7 @@ class Down(nn.Module):
 class Up(nn.Module):
     """Double the resolution, halve the features: (N,H,W,k) -> (N,2H,2W,k/2); a learned path plus a bilinear one.
 
-    With `pairs`, to pairs of pixels, (N,2H,W,k).
+    With `pairs`, to shifted pairs of pixels, (N,2H,W+1,k).
     """
 
     features: int
@@ -203,8 +208,8 @@ class Up(nn.Module):
         precision = self.compute.precision
         if self.compute.form == "packed":
             n, h, w, _ = x.shape
-            y, _ = self.into(jax.lax.empty((n, 2 * h, w, self.features), x.dtype), 0, x)
-            return y if self.pairs else packed.unpack(y)
+            shape = (n, 2 * h, w + 1, self.features) if self.pairs else (n, 2 * h, 2 * w, self.features // 2)
+            return self.into(jax.lax.empty(shape, x.dtype), 0, x)[0]
         top = self.act1(self.conv(x))
         if self.compute.form == "straight":
             top = layers.transposed_conv(top, self.up.kernel, precision=precision)
@@ -224,12 +229,11 @@ class Up(nn.Module):
         return top + layers.bilinear_up(bottom, self.compute.form)  # (N,2H,2W,k/2)
 
     def into(self, z: jax.Array, at: int, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The packed form's result, pairs (N,2H,W,k), written into z (N,2H,W,...) from channel `at` on: both.
-
-        What z held there must be nobody's.
+        """The packed form's result, (N,2H,2W,k/2) or shifted pairs (N,2H,W+1,k), written into z, as many pixels with
+        more channels, from channel `at` on: both. What z held there must be nobody's.
         """
         kernels = packed.UpKernels(self.up.kernel, self.act2.slope, self.reduce.kernel, self.skip.kernel)
-        return packed.up_into(z, at, self.act1(self.conv(x)), x, kernels, self.compute.precision)
+        return packed.up_into(z, at, self.act1(self.conv(x)), x, kernels, self.pairs, self.compute.precision)
 
 
 class GFRM(nn.Module):
@@ -270,17 +274,17 @@ class GFRM(nn.Module):
         )
 
     def of_pairs(self, z: jax.Array, s: jax.Array) -> jax.Array:
-        """The same of z as pairs, (N,H,W/2,6c) -> (N,H,W/2,6c). Here s scales the features: kernels of their own would
-        keep the pictures of a batch from sharing one product."""
+        """The same of z as shifted pairs, (N,H,W/2+1,6c) -> (N,H,W/2+1,6c), zero outside the picture.
+
+        Here s scales the features: kernels of their own would keep the pictures of a batch from sharing one product.
+        """
         scales = jnp.split((1 + s)[:, None, None], 3, axis=-1)
         scale = jnp.concatenate([packed.twice(scale) for scale in scales], axis=-1)
         kernels = [packed.twice1x1(kernel) for kernel in jnp.split(self.out.kernel, 3, axis=2)]
         kernel: jax.Array = jnp.concatenate(kernels, axis=2)
         # A convolution and no product, for the TPU compiler scales what it reads.
-        y = layers.straight_conv1x1(
-            z * scale.astype(z.dtype), kernel, packed.twice(self.out.offset), precision=self.compute.precision
-        )
-        return self.out_act(y)
+        y = packed.conv1x1(z * scale.astype(z.dtype), kernel, self.compute.precision)
+        return packed.inside(self.out_act(y + packed.twice(self.out.offset).astype(y.dtype)))
 
 
 class Dense(nn.Module):
@@ -312,7 +316,7 @@ class LGBlock(nn.Module):
         pairs = self.compute.pairs
         self.down_full = Down(c, self.compute, pairs)
         self.down_half = Down(2 * c, self.compute)
-        self.fem_full = FEM(c, self.variant, self.compute, pairs)
+        self.fem_full = FEM(c, self.variant, self.compute, "shifted" if pairs else "none")
         self.fem_half = FEM(2 * c, self.variant, self.compute)
         self.fem_quarter = FEM(4 * c, self.variant, self.compute)
         self.up_half = Up(2 * c, self.compute, pairs)  # used twice
@@ -320,10 +324,11 @@ class LGBlock(nn.Module):
         self.gfrm = GFRM(3 * c, self.variant, self.compute)
         self.fuse = Conv(3 * c, c, 3, compute=self.compute)
 
-    def joined(self, x: jax.Array) -> jax.Array:
-        """The features of all scales at full resolution, side by side: (N,H,W,c) -> (N,H,W,3c).
+    def joined(self, x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+        """The features of all scales at full resolution, side by side, and the parts: (N,H,W,c) -> (N,H,W,3c), and
+        three (N,H,W,c) in the same order.
 
-        Pairs (N,H,W/2,2c) become (N,H,W/2,6c), three kinds of pairs one after the other.
+        Pairs (N,H,W/2,2c) become shifted ones (N,H,W/2+1,6c), three kinds of them one after the other.
         """
         half = self.down_full(x)  # (N,H/2,W/2,2c)
         quarter = self.down_half(half)  # (N,H/4,W/4,4c)
@@ -331,37 +336,40 @@ class LGBlock(nn.Module):
         q_up = self.up_quarter(q)  # (N,H/2,W/2,2c)
         if self.compute.pairs:
             h = self.fem_half(self.act(half) + q_up)
-            z, f = self._join_pairs(x, h, q_up)
+            z, parts = self._join_pairs(x, h, q_up)
         else:
             q_up_up = self.up_half(q_up)  # (N,H,W,c)
             h = self.fem_half(self.act(half) + q_up)
             h_up = self.up_half(h)  # (N,H,W,c)
             f = self.fem_full(self.act(x) + h_up)
-            z = jnp.concatenate((f, h_up, q_up_up) if self.variant == "lol" else (f, q_up_up, h_up), axis=-1)
+            parts = (f, h_up, q_up_up) if self.variant == "lol" else (f, q_up_up, h_up)
+            z = jnp.concatenate(parts, axis=-1)
         taps = {"half": half, "quarter": quarter, "fem_quarter": q, "quarter_up": q_up, "fem_half": h}
-        taps["fem_full"] = packed.unpack(f) if self.compute.pairs else f
+        taps["fem_full"] = packed.unpack_shifted(parts[0]) if self.compute.pairs else parts[0]
         for name, value in taps.items():
             self.sow("intermediates", f"{name}_features", value)
-        return z
+        return z, parts
 
-    def _join_pairs(self, x: jax.Array, h: jax.Array, q_up: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The joined features, and those of `fem_full`; all written in place."""
+    def _join_pairs(
+        self, x: jax.Array, h: jax.Array, q_up: jax.Array
+    ) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array]]:
+        """The joined features and their parts; all written in place."""
         size = x.shape[-1]
         at_h, at_q = (size, 2 * size) if self.variant == "lol" else (2 * size, size)
-        z = jax.lax.empty((*x.shape[:3], 3 * size), x.dtype)
+        z = jax.lax.empty((*x.shape[:2], x.shape[2] + 1, 3 * size), x.dtype)
         z, h_up = self.up_half.into(z, at_h, h)
         # The barrier has h_up read before z is written again: else z would be copied.
-        z, f = jax.lax.optimization_barrier((z, self.act(x) + h_up))
-        z, _ = self.up_half.into(z, at_q, q_up)
+        z, f = jax.lax.optimization_barrier((z, packed.shift(self.act(x)) + packed.inside(h_up)))
         z, f = packed.place(z, self.fem_full(f), 0)
-        return z, f
+        z, q_up_up = self.up_half.into(z, at_q, q_up)
+        return z, (f, h_up, q_up_up) if self.variant == "lol" else (f, q_up_up, h_up)
 
     def local(self, x: jax.Array) -> jax.Array:
         """`joined` without pairs, (N,H,W,c) -> (N,H,W,3c); depends on neighbours only."""
         if not self.compute.pairs:
-            return self.joined(x)
-        parts = jnp.split(self.joined(packed.pack(x)), 3, axis=-1)
-        return jnp.concatenate([packed.unpack(part) for part in parts], axis=-1)
+            return self.joined(x)[0]
+        parts = jnp.split(self.joined(packed.pack(x))[0], 3, axis=-1)
+        return jnp.concatenate([packed.unpack_shifted(part) for part in parts], axis=-1)
 
     def gate(self, mean: jax.Array, peak: jax.Array) -> jax.Array:
         """Channel weights (N,3c) from the statistics of `local`'s result."""
@@ -370,7 +378,7 @@ class LGBlock(nn.Module):
     def recalibrate(self, z: jax.Array, s: jax.Array, x: jax.Array) -> jax.Array:
         """The rest of the block: z (N,H,W,3c), channel weights s (N,3c), the block's input x (N,H,W,c) -> (N,H,W,c)."""
         if self.compute.pairs:
-            z = jnp.concatenate([packed.pack(part) for part in jnp.split(z, 3, axis=-1)], axis=-1)
+            z = jnp.concatenate([packed.pack_shifted(part) for part in jnp.split(z, 3, axis=-1)], axis=-1)
             return packed.unpack(self._recalibrate_pairs(z, s, packed.pack(x)))
         y = self.gfrm(z, s)
         self.sow("intermediates", "gfrm_features", y)
@@ -378,21 +386,21 @@ class LGBlock(nn.Module):
 
     def _recalibrate_pairs(self, z: jax.Array, s: jax.Array, x: jax.Array) -> jax.Array:
         y = self.gfrm.of_pairs(z, s)
-        self.sow("intermediates", "gfrm_features", packed.unpack(y))
-        return packed.conv3x3(y, self.fuse.kernel, self.fuse.offset, precision=self.compute.precision) + x
+        self.sow("intermediates", "gfrm_features", packed.unpack_shifted(y))
+        return packed.conv3x3_unshift(y, self.fuse.kernel, self.fuse.offset, precision=self.compute.precision) + x
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        z = self.joined(x)
+        z, parts = self.joined(x)
         if self.compute.pairs:
-            return self._recalibrate_pairs(z, self.gate(*packed.statistics(z)), x)
+            return self._recalibrate_pairs(z, self.gate(*packed.statistics(z, parts)), x)
         return self.recalibrate(z, self.gate(*statistics(z)), x)
 
     def of_windows(self, x: jax.Array, cut: Strips) -> jax.Array:
         """The block on the windows of pictures cut into strips (see `strips`)."""
         x = cut.refreshed(x)
-        z = self.joined(x)
+        z, parts = self.joined(x)
         if self.compute.pairs:
-            s = self.gate(*packed.statistics(z, cut.mean_and_peak))
+            s = self.gate(*packed.statistics(z, parts, cut))
             return self._recalibrate_pairs(z, cut.for_windows(s), x)
         return self.recalibrate(z, cut.for_windows(self.gate(*cut.mean_and_peak(z))), x)
 
@@ -412,7 +420,7 @@ class Stem(nn.Module):
     def setup(self) -> None:
         self.conv = Conv(4, self.width, 3, compute=self.compute)
         self.act = PReLU()
-        self.fem = FEM(self.width, self.variant, self.compute, self.compute.pairs)
+        self.fem = FEM(self.width, self.variant, self.compute, "even" if self.compute.pairs else "none")
 
     def __call__(self, x: jax.Array) -> jax.Array:
         if self.compute.pairs:

@@ -12,6 +12,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from smnet_jax.layers import total_and_peak
 from smnet_jax.windows import AFTER, ALIGNMENT, BEFORE, HALO, Span
@@ -95,19 +96,24 @@ class Strips:
         return jnp.repeat(values, self.count, axis=0)
 
     def mean_and_peak(self, windows: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Mean and maximum over each picture, of windows (N * count, rows, W, C) -> two float32 (N,C).
+        """Mean and maximum over each picture, of windows (N * count, rows, W, C) -> two float32 (N,C)."""
+        total, peak = self.total_and_peak(windows)
+        return total / (self.height * windows.shape[2]), peak
 
-        One pass over them, in which each row of the picture counts once.
+    def total_and_peak(self, windows: jax.Array, within: np.ndarray | None = None) -> tuple[jax.Array, jax.Array]:
+        """Sum and maximum over each picture, of windows (N * count, rows, W, C) -> two float32 (N,C).
+
+        One pass over them, in which each row of the picture counts once. within: bool (W,C), what of a row counts.
         """
         # Rows that every window gives, and those above and below, which only the first and the last one give. These are
         # chosen from the sums: slices of the batch would be copies.
         cuts = (0, BEFORE, BEFORE + self.step, self.rows)
-        above, middle, below = (total_and_peak(windows[:, a:b]) for a, b in itertools.pairwise(cuts))
+        above, middle, below = (total_and_peak(windows[:, a:b], within) for a, b in itertools.pairwise(cuts))
         totals, peaks = zip(above, middle, below, strict=True)
         total = [self._of_pictures(part) for part in totals]
         peak = [self._of_pictures(part) for part in peaks]
-        mean = (total[0][:, 0] + total[1].sum(1) + total[2][:, -1]) / (self.height * windows.shape[2])
-        return mean, jnp.maximum(jnp.maximum(peak[0][:, 0], peak[1].max(1)), peak[2][:, -1])
+        highest = jnp.maximum(jnp.maximum(peak[0][:, 0], peak[1].max(1)), peak[2][:, -1])
+        return total[0][:, 0] + total[1].sum(1) + total[2][:, -1], highest
 
     def _of_pictures(self, windows: jax.Array) -> jax.Array:
         """(N * count, ...) -> (N, count, ...)"""
