@@ -1,4 +1,4 @@
-"""Pairs of pixels, and 3x3 convolutions of them."""
+"""Pairs of pixels, and convolutions of them."""
 
 import functools
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def pack_shifted(x: jax.Array) -> jax.Array:
 def shift(x: jax.Array) -> jax.Array:
     """Pairs (N,H,W/2,2c) -> the same as shifted pairs (N,H,W/2+1,2c), zero outside the picture.
 
-    A convolution, for which the TPU compiler needs no pass of its own.
+    A convolution with ones: the TPU compiler takes into its pass what is done before and after it.
     """
     one = jnp.eye(x.shape[-1] // 2, dtype=x.dtype)
     kernel = jnp.stack([blocks([[None, None], [one, None]]), blocks([[None, one], [None, None]])])
@@ -87,7 +87,8 @@ def within(pairs: int, channels: int) -> np.ndarray:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv1x1(x: jax.Array, kernel: jax.Array, precision: Precision) -> jax.Array:
-    """`layers.straight_conv1x1` of many channels: (N,H,W,I) and (1,1,I,O) -> (N,H,W,O)."""
+    """`layers.straight_conv1x1`, (N,H,W,I) and (1,1,I,O) -> (N,H,W,O), for so many channels that in the gradient not
+    all features fit on a TPU chip together."""
     return straight_conv1x1(x, kernel, precision=precision)
 
 
@@ -113,9 +114,9 @@ def border_bias(taps: jax.Array, height: int, columns: int, pairs: Pairs) -> jax
 
     Returns (height, columns, O), or (height, columns, 2O) for `columns` pairs of pixels.
     """
-    within = np.ones((height, 3), np.float32)
-    within[0, 0] = within[-1, 2] = 0
-    rows = jnp.einsum("hy,yxo->xho", within, taps, precision="highest")  # left, middle, right; each (height, O)
+    seen = np.ones((height, 3), np.float32)
+    seen[0, 0] = seen[-1, 2] = 0
+    rows = jnp.einsum("hy,yxo->xho", seen, taps, precision="highest")  # left, middle, right; each (height, O)
     if pairs != "none":
         rows = twice(rows)
     left, right = np.zeros((2, columns, rows.shape[-1]), np.float32)
