@@ -3,6 +3,7 @@
     model, variables = smnet_jax.load("photos.pth")     # bundled name, converted directory, .pth or .safetensors
     bright = model.apply(variables, low)                # (N, H, W, 3) float32 in [0, 1] -> the same, not clipped
     picture = smnet_jax.enhance(Image.open("dark.jpg")) # any size, any mode
+    data = smnet_jax.enhance_bytes(data)                # a file's content to a file's content, EXIF and profile kept
 
 `smnet_jax.metrics`, `smnet_jax.losses`, `smnet_jax.vgg16` and `smnet_jax.training` are imported by name.
 """
@@ -14,13 +15,19 @@ from smnet_jax.errors import InputError
 from smnet_jax.version import __version__
 
 if TYPE_CHECKING:
+    from smnet_jax.encoded import enhance_bytes
     from smnet_jax.enhancement import enhance
     from smnet_jax.model import SMNet
     from smnet_jax.weights import load
 
-__all__ = ["InputError", "SMNet", "__version__", "enhance", "load"]
+__all__ = ["InputError", "SMNet", "__version__", "enhance", "enhance_bytes", "load"]
 
-_HOMES = {"SMNet": "smnet_jax.model", "enhance": "smnet_jax.enhancement", "load": "smnet_jax.weights"}
+_HOMES = {
+    "SMNet": "smnet_jax.model",
+    "enhance": "smnet_jax.enhancement",
+    "enhance_bytes": "smnet_jax.encoded",
+    "load": "smnet_jax.weights",
+}
 
 
 def __getattr__(name: str) -> Any:

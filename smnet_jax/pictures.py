@@ -14,6 +14,7 @@ import io
 import os
 import struct
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -72,21 +73,36 @@ def read(path: str | os.PathLike[str], *, max_megapixels: float = MAX_MEGAPIXELS
     or larger than `max_megapixels` (checked before any pixel is decoded).
     """
     path = Path(path)
+    with _told(path), path.open("rb") as file:
+        return _decode(_open(file, path, max_megapixels), upright=True, path=path, file=file)
+
+
+def from_bytes(data: bytes, *, name: str = "picture", max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Picture, str]:
+    """The same for a file's content; also the suffix of its format, ".jpg" say. Errors call it `name`."""
+    with _told(name):
+        file = io.BytesIO(data)
+        image = _open(file, name, max_megapixels)
+        kind = "JPEG" if image.format == "MPO" else image.format
+        suffix = next((suffix for suffix, format in FORMATS.items() if format == kind), ".png")
+        return _decode(image, upright=True, path=name, file=file), suffix
+
+
+@contextlib.contextmanager
+def _told(name: object) -> Iterator[None]:
+    """Whatever goes wrong in reading a picture becomes an InputError that names it."""
     try:
-        with path.open("rb") as file:
-            image = _open(file, path, max_megapixels)
-            return _decode(image, upright=True, path=path, file=file)
+        yield
     except InputError:
         raise
     except Image.UnidentifiedImageError as error:
-        raise InputError(f"{path}: not a readable jpg, png, webp, bmp or tiff picture") from error
+        raise InputError(f"{name}: not a readable jpg, png, webp, bmp or tiff picture") from error
     except MemoryError as error:
-        raise InputError(f"{path}: does not fit into memory") from error
+        raise InputError(f"{name}: does not fit into memory") from error
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
+        raise InputError(f"{name}: no such file") from error
     except Exception as error:  # on a damaged file Pillow's decoders raise nearly anything, struct.error included
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"{path}: cannot be decoded ({reason}); the file is damaged or of an unusual kind") from error
+        raise InputError(f"{name}: cannot be decoded ({reason}); the file is damaged or of an unusual kind") from error
 
 
 def from_pil(image: Image.Image) -> Picture:
@@ -97,7 +113,7 @@ def from_pil(image: Image.Image) -> Picture:
     return _decode(image, upright=False, path="image", file=None)
 
 
-def _open(file: IO[bytes], path: Path, max_megapixels: float) -> Image.Image:
+def _open(file: IO[bytes], path: object, max_megapixels: float) -> Image.Image:
     # Pillow's own limit is one global number that cannot be raised per picture; ours is checked right after the header.
     with _OPENING:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -272,26 +288,44 @@ def write(picture: Picture, path: str | os.PathLike[str], *, quality: int = 95) 
     for another suffix and where the folder cannot be written, OSError where the disk gives up.
     """
     path = Path(path)
-    kind = FORMATS.get(path.suffix.lower())
+    kind = _kind(path.suffix, path)
+    with replacing(path) as temporary, temporary.open("w+b") as file:
+        return _write(picture, file, kind, quality)
+
+
+def to_bytes(picture: Picture, suffix: str, *, quality: int = 95) -> tuple[bytes, tuple[str, ...]]:
+    """The same as a file's content, in the format of the suffix (".png"), and what the format made us leave out."""
+    file = io.BytesIO()
+    notes = _write(picture, file, _kind(suffix, suffix), quality)
+    return file.getvalue(), notes
+
+
+def _kind(suffix: str, name: object) -> str:
+    kind = FORMATS.get(suffix.lower())
     if kind is None:
-        raise InputError(f"{path}: pictures are written as {', '.join(FORMATS)}; choose one of these suffixes")
+        raise InputError(f"{name}: pictures are written as {', '.join(FORMATS)}; choose one of these suffixes")
+    return kind
+
+
+def _write(picture: Picture, file: IO[bytes], kind: str, quality: int) -> tuple[str, ...]:
     notes: list[str] = []
     picture = _fitted(picture, kind, notes)
     values = to_values(picture)
-    with replacing(path) as temporary:
-        try:
-            _save(values, temporary, kind, picture.exif, picture.icc, quality)
-        except (ValueError, TypeError, KeyError, RuntimeError, OverflowError, struct.error):
-            if picture.exif is None:
-                raise
-            notes.append(f"its EXIF block cannot be written as {kind} and was dropped")
-            _save(values, temporary, kind, None, picture.icc, quality)
+    try:
+        _save(values, file, kind, picture.exif, picture.icc, quality)
+    except (ValueError, TypeError, KeyError, RuntimeError, OverflowError, struct.error):
+        if picture.exif is None:
+            raise
+        notes.append(f"its EXIF block cannot be written as {kind} and was dropped")
+        file.seek(0)
+        file.truncate()
+        _save(values, file, kind, None, picture.icc, quality)
     return tuple(notes)
 
 
-def _save(values: np.ndarray, path: Path, kind: str, exif: bytes | None, icc: bytes | None, quality: int) -> None:
+def _save(values: np.ndarray, file: IO[bytes], kind: str, exif: bytes | None, icc: bytes | None, quality: int) -> None:
     if values.dtype == np.uint16 and kind == "PNG":
-        sixteen_bits.write_png(path, values, exif=exif, icc=icc)
+        sixteen_bits.write_png(file, values, exif=exif, icc=icc)
         return
     options: dict[str, Any] = {}
     if kind == "JPEG":
@@ -302,7 +336,7 @@ def _save(values: np.ndarray, path: Path, kind: str, exif: bytes | None, icc: by
         options = {"compression": "tiff_adobe_deflate"}
     if kind != "BMP":
         options |= {key: value for key, value in (("exif", exif), ("icc_profile", icc)) if value}
-    _image(values).save(path, format=kind, **options)
+    _image(values).save(file, format=kind, **options)
 
 
 def to_values(picture: Picture) -> np.ndarray:

@@ -5,11 +5,10 @@ dropped while unpacking. Asking for the other byte order drops the upper one ins
 without a decoder of our own. Gray 16-bit pictures need none of this.
 """
 
-import os
 import struct
 import sys
 import zlib
-from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -50,9 +49,7 @@ def _set_raw_mode(image: Image.Image, mode: str) -> None:
     image.tile = [tile._replace(args=changed(tile.args)) for tile in image.tile]  # type: ignore[attr-defined]
 
 
-def write_png(
-    path: str | os.PathLike[str], pixels: np.ndarray, *, exif: bytes | None = None, icc: bytes | None = None
-) -> None:
+def write_png(file: IO[bytes], pixels: np.ndarray, *, exif: bytes | None = None, icc: bytes | None = None) -> None:
     """Write (H, W, 1|2|3|4) uint16 (gray, gray and alpha, RGB, RGBA) as PNG (W3C PNG, third edition)."""
     height, width, channels = pixels.shape
     rows = pixels.astype(">u2").reshape(height, -1).view(np.uint8)  # (H, bytes)
@@ -61,19 +58,18 @@ def write_png(
     filtered[:, 0] = 2
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    with Path(path).open("wb") as file:
-        file.write(b"\x89PNG\r\n\x1a\n")
-        _chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPES[channels], 0, 0, 0))
-        if icc:
-            _chunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc))
-        if exif:
-            _chunk(file, b"eXIf", exif.removeprefix(b"Exif\0\0"))
-        packer = zlib.compressobj(6)
-        for start in range(0, height, 64):  # in bands: a chunk may not pass 2 GiB, nor need the copy be that large
-            if data := packer.compress(filtered[start : start + 64].tobytes()):
-                _chunk(file, b"IDAT", data)
-        _chunk(file, b"IDAT", packer.flush())
-        _chunk(file, b"IEND", b"")
+    file.write(b"\x89PNG\r\n\x1a\n")
+    _chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPES[channels], 0, 0, 0))
+    if icc:
+        _chunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc))
+    if exif:
+        _chunk(file, b"eXIf", exif.removeprefix(b"Exif\0\0"))
+    packer = zlib.compressobj(6)
+    for start in range(0, height, 64):  # in bands: a chunk may not pass 2 GiB, nor need the copy be that large
+        if data := packer.compress(filtered[start : start + 64].tobytes()):
+            _chunk(file, b"IDAT", data)
+    _chunk(file, b"IDAT", packer.flush())
+    _chunk(file, b"IEND", b"")
 
 
 def _chunk(file, name: bytes, data: bytes) -> None:

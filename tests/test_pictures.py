@@ -169,7 +169,8 @@ def test_sixteen_bits_survive_a_foreign_profile(tmp_path):
     values = np.random.default_rng(0).integers(3000, 65536, (8, 8, 3), np.uint16)
     from smnet_jax.sixteen_bits import write_png
 
-    write_png(tmp_path / "x.png", values, icc=ADOBE)
+    with (tmp_path / "x.png").open("wb") as file:
+        write_png(file, values, icc=ADOBE)
     again = pictures.to_values(pictures.read(tmp_path / "x.png")).astype(int)
     assert np.abs(again - values).max() <= 1
 

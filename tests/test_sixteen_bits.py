@@ -107,7 +107,8 @@ def test_what_we_write_is_sound_png_with_profile_and_exif(tmp_path, values, chan
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     exif = Image.Exif()
     exif[271] = "maker"
-    sixteen_bits.write_png(tmp_path / "x.png", values[..., :channels], exif=exif.tobytes(), icc=icc)
+    with (tmp_path / "x.png").open("wb") as file:
+        sixteen_bits.write_png(file, values[..., :channels], exif=exif.tobytes(), icc=icc)
     with Image.open(tmp_path / "x.png") as check:
         check.verify()  # every checksum
     with Image.open(tmp_path / "x.png") as image:
@@ -121,7 +122,8 @@ def test_what_we_write_is_sound_png_with_profile_and_exif(tmp_path, values, chan
 
 def test_a_large_picture_is_split_into_chunks_that_join(tmp_path):
     values = np.random.default_rng(0).integers(0, 65536, (300, 70, 3), np.uint16)
-    sixteen_bits.write_png(tmp_path / "x.png", values)
+    with (tmp_path / "x.png").open("wb") as file:
+        sixteen_bits.write_png(file, values)
     assert (tmp_path / "x.png").read_bytes().count(b"IDAT") > 1
     assert np.array_equal(pictures.to_values(pictures.read(tmp_path / "x.png")), values)
 
