@@ -2,9 +2,8 @@
 
 smnet train lol --workdir runs/lol --data /path/to/LOL
 
-where the folder has train/{low,high} (485 pairs) and test/{low,high} (15 pairs). One deviation: the published crop
-mixes up height and width, so that crops of wide pictures run off the edge and come back black; here every crop lies
-inside the picture.
+where the folder has train/{low,high} (485 pairs) and test/{low,high} (15 pairs). Crops lie uniformly inside the
+picture, as in the published code.
 """
 
 from smnet_jax.training.config import Config

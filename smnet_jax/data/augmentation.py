@@ -21,9 +21,8 @@ def to_float(example: Example) -> Example:
 def crop_and_flip(example: Example, size: int | None, rng: np.random.Generator, *, flips: bool = True) -> Example:
     """The same `size` x `size` window of `low` and `high` (None: all of it), then the same flips; names pass.
 
-    The corner is uniform over all windows inside the picture. (The published code draws x from the height and y
-    from the width, so that windows of wide pictures run off the edge and come back black.) Vertical flip,
-    horizontal flip and rotation by 180 degrees follow independently, each with probability 1/2.
+    The corner is uniform over all windows inside the picture, as in the published code. Vertical flip, horizontal
+    flip and rotation by 180 degrees follow independently, each with probability 1/2.
     """
     height, width = example["high"].shape[:2]
     rows, columns = (height, width) if size is None else (size, size)
