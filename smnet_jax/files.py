@@ -2,15 +2,38 @@
 
 import contextlib
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from smnet_jax.errors import InputError
 
-# Reading the mask means setting it, for the whole process: done once, before there are threads to surprise.
-_UMASK = os.umask(0)
-os.umask(_UMASK)
+
+def new_file(path: Path) -> Path:
+    """Make an empty hidden file beside `path`, of a name nobody has. It keeps the suffix: writers go by it.
+
+    The kernel applies the user's mask of permissions, as for any file of theirs. (`tempfile` makes private files, and
+    to learn the mask afterwards one has to set it, for every thread of the process.)
+    """
+    while True:
+        new = _beside(path)
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            return new
+
+
+def new_folder(path: Path) -> Path:
+    """Make an empty hidden folder beside `path`, as `new_file` does."""
+    while True:
+        new = _beside(path)
+        with contextlib.suppress(FileExistsError):
+            new.mkdir(0o777)
+            return new
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.stem[:50]}.{secrets.token_hex(4)}{path.suffix}")
 
 
 @contextlib.contextmanager
@@ -25,15 +48,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:80]}.", suffix=path.suffix, dir=path.parent)
+        temporary = new_file(path)
+        permissions = stat.S_IMODE(temporary.stat().st_mode)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose a folder that can") from error
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes private files; what a user asked for should look like any other file of theirs.
-        temporary.chmod(0o666 & ~_UMASK)
+        temporary.chmod(permissions)  # some writers, safetensors for one, put a private file of their own there
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from smnet_jax import convert, torch_files
 from smnet_jax.convert import Architecture
 from smnet_jax.errors import InputError
+from smnet_jax.files import new_folder
 from smnet_jax.version import __version__
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def save(
     _check_replaceable(directory)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=f".{directory.name[:80]}.", dir=directory.parent))
+        new = new_folder(directory)
     except OSError as error:
         raise InputError(f"{directory}: cannot be written ({error.strerror}); choose a folder that can") from error
     try:
@@ -141,9 +141,6 @@ def save(
         }
         description |= {name: value for name, value in (about or {}).items() if name not in description}
         (new / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
-        umask = os.umask(0)  # mkdtemp makes private folders
-        os.umask(umask)
-        new.chmod(0o777 & ~umask)
         _put_in_place(new, directory)
     except OSError as error:
         raise InputError(f"{directory}: cannot be written ({error.strerror}); make room or choose another") from error
