@@ -64,10 +64,20 @@ def _open_one(name: str, at_least: int, seed: int, progress: bool) -> tuple[Sour
     return PairedFolder(root, "train", at_least=at_least, progress=progress), test
 
 
+def stage_seed(seed: int, stage: int) -> int:
+    """The seed of stage number `stage` (from 0) of a run: `seed` for the first, then one of 64 bits made of both.
+
+    So no stage of one run draws what a stage of another run with a nearby seed draws.
+    """
+    if stage == 0:
+        return seed
+    return int(np.random.SeedSequence((seed, stage)).generate_state(1, np.uint64)[0])
+
+
 def open_loader(
     config: Config, source: Source, spans: Sequence[Span], span: Span, process: int, processes: int
 ) -> Loader:
-    """The batches of `span`, from its first step on. Each span draws its own order and crops."""
+    """The batches of `span`, from its first step on. Each span draws its own order and crops: see `stage_seed`."""
     transforms: list[Transform] = []
     if config.gain:
         transforms.append(LowGain(config.gain))
@@ -79,7 +89,7 @@ def open_loader(
         source,
         batch=span.stage.batch,
         crop=span.stage.crop,
-        seed=config.seed + spans.index(span),
+        seed=stage_seed(config.seed, spans.index(span)),
         process_index=process,
         process_count=processes,
         threads=config.threads,

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from smnet_jax import InputError
-from smnet_jax.training.config import Config
-from smnet_jax.training.inputs import open_data, open_loader
+from smnet_jax.training.config import Config, Stage
+from smnet_jax.training.inputs import open_data, open_loader, stage_seed
 from smnet_jax.training.schedule import plan
 
 CONFIG = Config(crop=12, batch=2, width=4)
@@ -73,3 +73,19 @@ def test_processes_get_disjoint_parts_of_the_same_batch():
     parts = [next(open_loader(config, training, spans, spans[0], process, 2)) for process in (0, 1)]
     for name in ("low", "high", "index"):
         np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), whole[name])
+
+
+def test_no_stage_draws_what_another_runs_stage_draws():
+    assert [stage_seed(123, 0), stage_seed(2**40, 0)] == [123, 2**40]  # the recipe's one stage: as ever
+    assert len({stage_seed(seed, stage) for seed in range(100, 140) for stage in range(5)}) == 200
+    assert stage_seed(123, 1) == stage_seed(123, 1)
+
+    def order(seed, stage):
+        config = dataclasses.replace(CONFIG, seed=seed, stages=(Stage(4, 12, 8), Stage(4, 12, 8)))
+        spans = plan(config, len(training))
+        return next(open_loader(config, training, spans, spans[stage], 0, 1))["low"]
+
+    training, _ = open_("made:8")
+    assert not np.array_equal(order(123, 1), order(124, 0))
+    assert not np.array_equal(order(123, 1), order(123, 0))
+    np.testing.assert_array_equal(order(123, 1), order(123, 1))
