@@ -49,9 +49,17 @@ def make_model(config: Config) -> SMNet:
 
 
 def make_optimizer(config: Config) -> optax.GradientTransformation:
-    """Adam without its rate, which `train_step` applies by step number, so that skipped updates do not delay it."""
+    """Adam of rate 1, whose updates are to be added, as all of optax's. `train_step` multiplies them by the rate of the
+    step's number, so that skipped updates do not delay it."""
     clip = optax.clip_by_global_norm(config.clip) if config.clip else optax.identity()
-    return optax.chain(clip, optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8))
+    direction = optax.chain(clip, optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8))
+
+    def update(grads: Any, state: optax.OptState, params: Any = None) -> tuple[Any, optax.OptState]:
+        ascent, state = direction.update(grads, state, params)
+        return jax.tree.map(jnp.negative, ascent), state
+
+    # Not chained with `optax.scale(-1)`: its (empty) state would make older checkpoints unreadable.
+    return optax.GradientTransformation(direction.init, update)
 
 
 def make_loss(config: Config, model: SMNet, kind: str) -> LossFunction:
@@ -115,12 +123,15 @@ def train_step(
     *,
     loss: LossFunction,
     optimizer: optax.GradientTransformation,
-    rate: Schedule,
+    rate: Schedule = lambda _: jnp.float32(1),
     ema: float = 0.0,
     accumulate: int = 1,
     axis_name: str | None = None,
 ) -> tuple[TrainState, Scalars]:
     """One update. `batch` holds `low` and `high`, (N, H, W, 3); `vgg` is whatever `loss` wants.
+
+    What `optimizer` gives is added to the parameters, as optax has it, times `rate` of the step's number: with an
+    optimizer that has its own rate, such as `optax.adamw(1e-3)`, leave `rate` out.
 
     The scalars are the total loss, its terms, the gradient's norm before clipping, the learning rate, and `finite`:
     0 where the loss or a gradient was not, and then everything but `step` and `skipped` stays as it was.
@@ -137,7 +148,7 @@ def train_step(
 
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     learning_rate = rate(state.step)
-    params = jax.tree.map(lambda p, u: p - learning_rate * u, state.params, updates)
+    params = jax.tree.map(lambda p, u: p + learning_rate * u, state.params, updates)
     # A young average follows quickly, or it would hold the random initial weights for thousands of steps.
     decay = jnp.minimum(ema, (1 + state.step) / (10 + state.step))
     average = optax.incremental_update(params, state.average, 1 - decay) if ema else {}

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import torch
 
@@ -175,6 +176,16 @@ def test_first_adam_step_is_the_rate_in_the_direction_of_the_gradient():
     np.testing.assert_allclose(state.params["w"], 0.9, rtol=1e-6)
     np.testing.assert_allclose([scalars["loss"], scalars["term"], scalars["grad_norm"]], [3, 6, 3])
     assert state.step == 1 and state.skipped == 0
+
+
+def test_an_optimizer_of_ones_own_descends_by_what_it_says():
+    """optax's convention: updates are added, and the rate is the optimizer's own."""
+    optimizer = optax.adamw(1e-3, weight_decay=0.0)
+    state = dataclasses.replace(
+        init_state(Config(), {"w": jnp.float32(1)}), opt_state=optimizer.init({"w": jnp.float32(1)})
+    )
+    state, _ = train_step(state, {"low": jnp.float32([3])}, {}, loss=one_weight_loss, optimizer=optimizer)
+    np.testing.assert_allclose(state.params["w"], 0.999, rtol=1e-6)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
