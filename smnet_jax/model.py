@@ -500,10 +500,13 @@ class SMNet(nn.Module):
     def __call__(self, low: jax.Array, outputs: Literal["last", "all"] = "last") -> Any:
         """`outputs="all"` gives a tuple, last block first; for fivek that is the paper's (out3, out2, out1).
 
-        Raises ValueError where `low` is not (N,H,W,3) with H and W multiples of 4, or H too small for the strips.
+        Raises ValueError where `low` is not (N,H,W,3) with H and W multiples of 4, or H too small for the strips, and
+        where it is of integers: 0 to 255 would be taken for 0 to 1.
         """
         if low.ndim != 4 or low.shape[3] != 3 or low.shape[1] % 4 or low.shape[2] % 4:
             raise ValueError(f"low is {low.shape}: must be (N,H,W,3) with H and W multiples of 4")
+        if not jnp.issubdtype(low.dtype, jnp.floating):
+            raise ValueError(f"low is {low.dtype}: must be floating point from 0 to 1; divide 8-bit values by 255")
         cut = Strips(low.shape[1], self.strips) if self.strips > 1 and not self.is_initializing() else None
         if cut is not None:
             low = cut.windows(low)

@@ -133,6 +133,12 @@ def test_wrong_input_is_refused(small, shape):
         model.apply(variables, jnp.zeros(shape))
 
 
+def test_integers_are_refused_when_traced(small):
+    model, variables, _ = small
+    with pytest.raises(ValueError, match=r"uint8.*divide 8-bit values by 255"):
+        jax.eval_shape(model.apply, variables, jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.uint8))
+
+
 @pytest.mark.parametrize("fields", [{"variant": "lal"}, {"width": 6}, {"form": "fast"}])
 def test_unknown_fields_are_refused(fields):
     with pytest.raises(ValueError, match=str(next(iter(fields.values())))):

@@ -51,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
         args=rest,
         config=(tyro.conf.FlagConversionOff,),
     )
+    configs.refuse_overridden(asked.config, _given(rest))
+    configs.check(asked.config)
     from smnet_jax import allocator, compile_cache
     from smnet_jax.training.loop import train
 
@@ -59,6 +61,11 @@ def run(args: argparse.Namespace) -> int:
         compile_cache.use(compile_cache.default_folder())
     outcome = train(asked.config, asked.workdir)
     return 0 if outcome.finished else 128 + outcome.signal
+
+
+def _given(words: list[str]) -> list[str]:
+    """The settings that the words name."""
+    return [word[2:].partition("=")[0].replace("-", "_") for word in words if word.startswith("--")]
 
 
 def _overview() -> str:

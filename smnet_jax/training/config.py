@@ -3,9 +3,11 @@
 import dataclasses
 import importlib
 import json
+import math
 import pkgutil
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -205,29 +207,45 @@ def names() -> list[str]:
 
 
 def check(config: Config) -> None:
-    """Raise InputError for a setting that cannot work, naming it."""
+    """Raise InputError for a setting of another type, a word that means nothing, or a value that cannot work.
+
+    The command and `train` both ask here. What `overridden` names cannot be seen in a Config alone, and is left to
+    whoever knows what was given by hand.
+    """
+    _check_types(config)
+    for stage in config.stages:
+        _check_types(stage, "stages: ")
+        if stage.steps < 1 or stage.batch < 1 or stage.resize < 0:
+            raise InputError(f"stages: {_write_stage(stage)[0]}: steps and batch must be at least 1, resize 0 or more")
+        if stage.resize and stage.crop > stage.resize:
+            raise InputError(f"stages: a crop of {stage.crop} does not fit into pictures resized to {stage.resize}")
     if config.width < 4 or config.width % 4:
         raise InputError(f"width {config.width}: must be a positive multiple of 4")
     for crop in [stage.crop for stage in config.stages] or [config.crop]:
         if crop < 12 or crop % 4:
             raise InputError(f"crop {crop}: must be a multiple of 4, at least 12 (SSIM's window is 11)")
-    if any(stage.steps < 1 for stage in config.stages):
-        raise InputError("stages: each needs at least one step")
-    for name in ("blocks", "threads", "epochs", "keep", "log_steps", "rows", "processes", "decay_epochs"):
+    for name in ("blocks", "batch", "threads", "epochs", "keep", "log_steps", "rows", "processes", "decay_epochs"):
         if getattr(config, name) < 1:
             raise InputError(f"{name} {getattr(config, name)}: must be at least 1")
     for name in ("learning_rate", "decay", "evaluate_epochs"):
         if not getattr(config, name) > 0:
             raise InputError(f"{name} {getattr(config, name)}: must be greater than 0")
-    for name in ("steps", "warmup", "clip", "checkpoint_minutes", "checkpoint_steps", "devices", "deep_supervision"):
-        if getattr(config, name) < 0:
-            raise InputError(f"{name} {getattr(config, name)}: must not be negative")
-    for name in ("accumulate", "noise", "gain", "colour_path"):
+    for name in (
+        *("steps", "seed", "devices", "warmup", "accumulate", "checkpoint_minutes", "checkpoint_steps"),
+        *("evaluate_pairs", "clip", "final_learning_rate", "l1_weight", "ssim_weight", "chroma_weight"),
+        *("deep_supervision", "noise", "gain", "colour_path"),
+    ):
         if getattr(config, name) < 0:
             raise InputError(f"{name} {getattr(config, name)}: must not be negative")
     for name in ("holdout", "ema", "daylight"):
         if not 0 <= getattr(config, name) < 1:
             raise InputError(f"{name} {getattr(config, name)}: must be at least 0 and less than 1")
+    if "l1_ssim" in _losses(config) and not config.l1_weight + config.ssim_weight + config.chroma_weight:
+        raise InputError(
+            "l1_weight, ssim_weight and chroma_weight are all 0: nothing would be learnt; give one of them"
+        )
+    if config.stages and config.steps:
+        raise InputError(f"steps {config.steps}: {_STAGES_SAY}")
     profile.parse(config.profile)
     if config.parallel == "pmap" and (config.rows > 1 or config.processes > 1 or config.coordinator):
         raise InputError("parallel pmap: shares the batch within one process; use --parallel jit for rows or hosts")
@@ -237,6 +255,70 @@ def check(config: Config) -> None:
         raise InputError("coordinator auto: finds out the processes itself; leave --processes and --process out")
     if not 0 <= config.process < config.processes:
         raise InputError(f"process {config.process}: must be 0 to {config.processes - 1}")
+
+
+def _check_types(settings: Config | Stage, where: str = "") -> None:
+    """Each field holds what its annotation says: one of the words, a whole number, a finite number, a string."""
+    for name, kind in get_type_hints(type(settings)).items():
+        value = getattr(settings, name)
+        if get_origin(kind) is Literal:
+            if value not in get_args(kind):
+                words = " or ".join(repr(word) for word in get_args(kind))
+                raise InputError(f"{where}{name} {value!r}: must be {words}")
+        elif kind is float:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise InputError(f"{where}{name} {value!r}: must be a finite number")
+        elif kind is int:
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise InputError(f"{where}{name} {value!r}: must be a whole number")
+        elif kind in (str, bool):
+            if not isinstance(value, kind):
+                raise InputError(f"{where}{name} {value!r}: must be {'text' if kind is str else 'True or False'}")
+        elif not (isinstance(value, tuple) and all(isinstance(stage, Stage) for stage in value)):
+            raise InputError(f"{where}{name} {value!r}: must be a tuple of Stage")
+
+
+_STAGES_SAY = "the config's stages say it for each stage; change --stages, or give --stages without a word for none"
+
+
+def overridden(config: Config) -> dict[str, str]:
+    """The settings that cannot take effect in `config`, whatever their value, each with what overrides it."""
+    because: dict[str, str] = {}
+    if config.stages:
+        because |= dict.fromkeys(("crop", "batch", "loss", "epochs", "steps"), _STAGES_SAY)
+    elif config.steps:
+        because["epochs"] = f"--steps {config.steps} ends the run, whatever the epochs; leave one of them out"
+    if config.schedule == "cosine":
+        because |= dict.fromkeys(("decay", "decay_epochs"), "belongs to --schedule steps, and the schedule is cosine")
+    else:
+        because["final_learning_rate"] = f"belongs to --schedule cosine, and the schedule is {config.schedule}"
+    if "l1_ssim" not in _losses(config):
+        whose = "belongs to the loss l1_ssim, and the loss is recipe; add --loss l1_ssim"
+        because |= dict.fromkeys(("l1_weight", "ssim_weight", "chroma_weight"), whose)
+    return because
+
+
+def refuse_overridden(config: Config, given: Iterable[str]) -> None:
+    """Raise InputError where one of the settings `given` by hand cannot take effect, saying what overrides it."""
+    because = overridden(config)
+    for name in given:
+        if name in because:
+            raise InputError(f"--{name.replace('_', '-')}: would change nothing: {because[name]}")
+
+
+def change(config: Config, **settings: Any) -> Config:
+    """`dataclasses.replace` that raises InputError, as the command does, where a setting cannot take effect or work."""
+    try:
+        changed = dataclasses.replace(config, **settings)
+    except TypeError as error:
+        raise InputError(f"{error}; `smnet train CONFIG --help` lists the settings") from error
+    refuse_overridden(changed, settings)
+    check(changed)
+    return changed
+
+
+def _losses(config: Config) -> set[str]:
+    return {stage.loss for stage in config.stages} or {config.loss}
 
 
 def to_json(config: Config) -> dict[str, Any]:
@@ -249,7 +331,8 @@ def check_same(config: Config, saved: dict[str, Any], where: Path) -> None:
     ours = to_json(config)
     # Settings that a later version added are compared by their default.
     saved = {**to_json(Config()), **saved}
-    differ = [name for name in ours if name not in FREE_ON_RESUME and ours[name] != saved[name]]
+    free = FREE_ON_RESUME | overridden(config).keys()
+    differ = [name for name in ours if name not in free and ours[name] != saved[name]]
     if differ:
         listed = ", ".join(f"{name} {saved[name]!r} there, {ours[name]!r} here" for name in differ)
         raise InputError(f"{where}: holds a run with other settings ({listed}); take them or another --workdir")

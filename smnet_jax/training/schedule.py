@@ -58,13 +58,15 @@ def learning_rate(config: Config, spans: list[Span]) -> Schedule:
         main = optax.cosine_decay_schedule(
             config.learning_rate, max(1, total - config.warmup), config.final_learning_rate / config.learning_rate
         )
-    else:
+    elif config.schedule == "steps":
         changes, epoch = {}, config.decay_epochs
         for span in spans:
             while (step := span.start + round((epoch - span.start_epoch) * span.epoch_steps)) < span.stop:
                 changes[step - config.warmup] = 1 / config.decay
                 epoch += config.decay_epochs
         main = optax.piecewise_constant_schedule(config.learning_rate, changes)
+    else:
+        raise InputError(f"schedule {config.schedule!r}: must be 'steps' or 'cosine'")
 
     def rate(step: jax.typing.ArrayLike) -> jax.Array:
         warm = jnp.minimum(1.0, (step + 1) / max(1, config.warmup))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from smnet_jax import layers, losses
+from smnet_jax.errors import InputError
 from smnet_jax.model import SMNet
 from smnet_jax.training.config import Config
 from smnet_jax.training.filling import filled, parts
@@ -64,6 +65,8 @@ def make_optimizer(config: Config) -> optax.GradientTransformation:
 
 def make_loss(config: Config, model: SMNet, kind: str) -> LossFunction:
     """`loss(params, batch, vgg, axis_name) -> (total, terms)`; the terms are those of the last output."""
+    if kind not in ("recipe", "l1_ssim"):
+        raise InputError(f"loss {kind!r}: must be 'recipe' or 'l1_ssim'")
     apply = filled(model.apply) if _is_packed(model) else model.apply
 
     def one(pred: Any, batch: Batch, vgg: Any, axis_name: str | None) -> tuple[jax.Array, Scalars]:

@@ -43,6 +43,9 @@ def test_help_of_a_config_explains_every_setting(capsys):
         (["smoke"], "--workdir"),
         (["smoke", "--workdir", "w", "--crop", "30"], "crop 30"),
         (["smoke", "--workdir", "w", "--profile", "5"], "START:STOP"),
+        (["lol_small", "--workdir", "w", "--steps", "5"], "--steps: would change nothing"),
+        (["lol_small", "--workdir=w", "--batch=2"], "--batch: would change nothing"),
+        (["smoke", "--workdir", "w", "--decay_epochs", "2"], "--decay-epochs: would change nothing"),
         (["smoke", "--workdir", "w", "--coordinator", "auto", "--processes", "2"], "leave --processes"),
     ],
 )

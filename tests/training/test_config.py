@@ -46,12 +46,56 @@ def test_an_unknown_config_is_refused_with_those_that_exist():
         ({"holdout": 1.0}, "holdout 1.0"),
         ({"parallel": "pmap", "rows": 2}, "parallel pmap"),
         ({"processes": 2}, "coordinator"),
+        ({"loss": "mse"}, "loss 'mse': must be 'recipe' or 'l1_ssim'"),
+        ({"schedule": "constant"}, "schedule 'constant'"),
+        ({"variant": "LOL"}, "variant 'LOL'"),
+        ({"dtype": "float16"}, "dtype 'float16'"),
+        ({"on_nan": "ignore"}, "on_nan 'ignore'"),
+        ({"clip": float("nan")}, "clip nan"),
+        ({"l1_weight": -1.0}, "l1_weight -1"),
+        ({"final_learning_rate": -1e-5}, "final_learning_rate"),
+        ({"epochs": 1.5}, "epochs 1.5: must be a whole number"),
+        ({"width": "16"}, "width '16'"),
+        ({"remat": 1}, "remat 1: must be True or False"),
+        ({"data": Path("d")}, "data .*: must be text"),
+        ({"stages": (Stage(steps=1, crop=32, batch=1, loss="mse"),)}, "stages: loss 'mse'"),  # type: ignore[arg-type]
+        ({"stages": (Stage(steps=1, crop=64, batch=1, resize=32),)}, "crop of 64 does not fit"),
+        ({"stages": [Stage(steps=1, crop=32, batch=1)]}, "tuple of Stage"),
+        ({"stages": (Stage(steps=1, crop=32, batch=1),), "steps": 5}, "steps 5: the config's stages"),
+        ({"loss": "l1_ssim", "l1_weight": 0.0, "ssim_weight": 0.0}, "nothing would be learnt"),
         ({"processes": 2, "process": 2, "coordinator": "localhost:1"}, "process 2"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_by_name(change, told):
     with pytest.raises(InputError, match=told):
         configs.check(dataclasses.replace(Config(), **change))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("lol_small", {"steps": 5}, "--steps: would change nothing: the config's stages"),
+        ("lol_small", {"batch": 2}, "--batch"),
+        ("lol_small", {"decay_epochs": 7}, "--decay-epochs: .* schedule is cosine"),
+        ("smoke", {"steps": 5, "epochs": 2}, "--epochs: .*--steps 5"),
+        ("lol", {"final_learning_rate": 1e-6}, "--final-learning-rate: .* schedule is steps"),
+        ("lol", {"ssim_weight": 0.5}, "--ssim-weight: .* loss is recipe"),
+    ],
+)
+def test_a_setting_given_that_cannot_take_effect_is_refused_with_what_overrides_it(name, given, told):
+    with pytest.raises(InputError, match=told):
+        configs.change(configs.load(name), **given)
+
+
+def test_a_setting_given_that_takes_effect_is_taken():
+    assert configs.change(configs.load("smoke"), batch=2, epochs=3).batch == 2
+    assert configs.change(configs.load("lol_small"), stages=(), batch=2, steps=7).batch == 2
+    assert configs.change(configs.load("lol"), loss="l1_ssim", ssim_weight=0.5).ssim_weight == 0.5
+
+
+def test_what_has_no_effect_may_differ_on_resume():
+    stages = (Stage(steps=1, crop=32, batch=2),)
+    configs.check_same(Config(stages=stages), configs.to_json(Config(stages=stages, epochs=3)), Path("w"))
 
 
 def test_another_config_than_the_checkpoints_is_refused_with_the_differences():
