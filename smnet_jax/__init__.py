@@ -15,18 +15,18 @@ from smnet_jax.errors import InputError
 from smnet_jax.version import __version__
 
 if TYPE_CHECKING:
-    from smnet_jax.encoded import enhance_bytes
-    from smnet_jax.enhancement import enhance
-    from smnet_jax.model import SMNet
-    from smnet_jax.weights import load
+    from smnet_jax.checkpoints.weights import load
+    from smnet_jax.enhancement.encoded import enhance_bytes
+    from smnet_jax.enhancement.photo import enhance
+    from smnet_jax.network.model import SMNet
 
 __all__ = ["InputError", "SMNet", "__version__", "enhance", "enhance_bytes", "load"]
 
 _HOMES = {
-    "SMNet": "smnet_jax.model",
-    "enhance": "smnet_jax.enhancement",
-    "enhance_bytes": "smnet_jax.encoded",
-    "load": "smnet_jax.weights",
+    "SMNet": "smnet_jax.network.model",
+    "enhance": "smnet_jax.enhancement.photo",
+    "enhance_bytes": "smnet_jax.enhancement.encoded",
+    "load": "smnet_jax.checkpoints.weights",
 }
 
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from smnet_jax.layers import Form
+from smnet_jax.network.layers import Form
 from smnet_jax.vgg16 import vgg16_features
 
 TV_WEIGHT = 0.001

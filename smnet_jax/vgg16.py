@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from smnet_jax import layers, packed, pickles, torch_files
+from smnet_jax.checkpoints import formats, pickles
 from smnet_jax.errors import InputError
-from smnet_jax.layers import Form
+from smnet_jax.network import layers, tpu
+from smnet_jax.network.layers import Form
 
 # Blocks of (convolution, inputs, outputs); the feature is taken after a block's last ReLU, 2x2 max pooling between.
 BLOCKS = (
@@ -47,7 +48,7 @@ class VGG16Features(nn.Module):
         x = x.astype(self.dtype)
         pairs = self.form == "packed" and x.shape[2] % 2 == 0
         if pairs:
-            x = packed.pack(x)
+            x = tpu.pack(x)
         for number, block in enumerate(BLOCKS):
             if number:
                 x = self._pool(x, pairs)
@@ -60,7 +61,7 @@ class VGG16Features(nn.Module):
 
     def _pool(self, x: jax.Array, pairs: bool) -> jax.Array:
         if self.form == "packed":
-            return packed.max_pool(x) if pairs else packed.max_pool_pixels(x)
+            return tpu.max_pool(x) if pairs else tpu.max_pool_pixels(x)
         return nn.max_pool(x, (2, 2), strides=(2, 2))
 
 
@@ -74,7 +75,7 @@ class Convolution(nn.Module):
     def __call__(self, x: jax.Array, pairs: bool, precision: Any) -> jax.Array:
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, self.inputs, self.outputs))
         bias = self.param("bias", nn.initializers.zeros, (self.outputs,))
-        return (packed if pairs else layers).conv3x3(x, kernel, bias, precision=precision)
+        return (tpu if pairs else layers).conv3x3(x, kernel, bias, precision=precision)
 
 
 def normalise(x: jax.Array) -> jax.Array:
@@ -120,7 +121,7 @@ def load_vgg16(source: str | os.PathLike[str] | None = None) -> dict[str, Any]:
 
 
 def _from_torchvision(path: Path) -> dict[str, Any]:
-    state = torch_files.read_state_dict(path)
+    state = formats.read_state_dict(path)
     params = {}
     for (name, inputs, outputs), number in zip(CONVOLUTIONS, TORCHVISION, strict=True):
         kernel, bias = state.get(f"features.{number}.weight"), state.get(f"features.{number}.bias")

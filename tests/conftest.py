@@ -18,8 +18,9 @@ sys.path.append(str(Path(__file__).parents[1] / "build" / "libtpu"))
 import numpy as np
 import pytest
 
-from smnet_jax import allocator, winograd
-from tests.golden_case import CASES, GoldenCase
+from smnet_jax.host import allocator
+from smnet_jax.network.cpu import winograd
+from tests.support.golden_case import CASES, GoldenCase
 
 REPO = Path(__file__).parents[1]
 SHARED = REPO.parent / "shared"

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from smnet_jax.files import replacing
+from smnet_jax.host.atomic_files import replacing
 from smnet_jax.training import config as configs
 from smnet_jax.training import log
 from smnet_jax.training.inputs import MadePictures

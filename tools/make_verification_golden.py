@@ -9,12 +9,12 @@ around the point: where the input of an activation sits on a kink, rounding alon
 import numpy as np
 import torch
 
-from smnet_jax import torch_losses, vgg16
-from smnet_jax.convert import VARIANTS, Architecture, flatten, unflatten
-from smnet_jax.files import replacing
-from smnet_jax.initialisation import initialise
-from smnet_jax.model import SMNet
-from smnet_jax.verification import comparison, inputs, stored, torch_stages
+from smnet_jax import vgg16
+from smnet_jax.checkpoints.torch_names import VARIANTS, Architecture, flatten, unflatten
+from smnet_jax.host.atomic_files import replacing
+from smnet_jax.network.initialisation import initialise
+from smnet_jax.network.model import SMNet
+from smnet_jax.verification import comparison, inputs, stored, torch_losses, torch_stages
 from smnet_jax.verification.stages import Arrays, Training
 
 SIZE = (12, 16)

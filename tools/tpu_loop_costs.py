@@ -15,9 +15,10 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from smnet_jax.bench import peaks, topology
-from smnet_jax.bench.hlo import Program
-from smnet_jax.bench.traffic import main_memory_bytes
+from smnet_jax.aot import topology
+from smnet_jax.aot.traffic import main_memory_bytes
+from smnet_jax.hardware import peaks
+from smnet_jax.hardware.hlo import Program
 
 SHAPE = (65536, 384)
 

@@ -19,9 +19,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from smnet_jax import allocator, layers, pictures, untrained
-from smnet_jax.enhancement import open_weights
-from smnet_jax.padding import crop, pad
+from smnet_jax.checkpoints import untrained
+from smnet_jax.enhancement.photo import open_weights
+from smnet_jax.host import allocator
+from smnet_jax.images import pictures
+from smnet_jax.images.padding import crop, pad
+from smnet_jax.network import layers
 
 LARGEST = 127
 NARROWEST = 8  # channels; stem and head, with fewer, stay float32

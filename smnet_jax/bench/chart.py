@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from smnet_jax.errors import InputError
-from smnet_jax.files import replacing
+from smnet_jax.host.atomic_files import replacing
 
 
 def bars(result: dict[str, Any], path: Path) -> None:

@@ -43,8 +43,9 @@ def run(args: argparse.Namespace) -> int:
 
 def measure(folder: Path, weights: str | None, pictures: int, sizes: int, megapixels: float) -> dict[str, Any]:
     """Seconds of two runs of the command into an empty compile cache, and of the network on the decoded pictures."""
-    from smnet_jax import compile_cache, enhancement
-    from smnet_jax.pictures import read
+    from smnet_jax.enhancement import photo
+    from smnet_jax.host import compile_cache
+    from smnet_jax.images.pictures import read
 
     photos = write_photos(folder / "photos", pictures, sizes, megapixels)
     before = os.environ.get("JAX_COMPILATION_CACHE_DIR")
@@ -52,14 +53,14 @@ def measure(folder: Path, weights: str | None, pictures: int, sizes: int, megapi
         clocks = {name: _timed(lambda: _command(folder, weights)) for name in ("first", "second")}
     finally:
         compile_cache.use(before)
-    model, variables = enhancement.open_weights(weights)
+    model, variables = photo.open_weights(weights)
     decoded = [read(photo) for photo in photos]
     for picture in decoded:
-        enhancement.prepare(model, variables, picture)
+        photo.prepare(model, variables, picture)
 
     def network() -> None:
         for picture in decoded:
-            enhancement.enhance_picture(model, variables, picture)
+            photo.enhance_picture(model, variables, picture)
 
     clocks["network"] = _timed(network)
     total = sum(picture.rgb.shape[0] * picture.rgb.shape[1] for picture in decoded) / 1e6
@@ -95,9 +96,10 @@ def _command(folder: Path, weights: str | None) -> None:
     from contextlib import redirect_stdout
     from io import StringIO
 
-    from smnet_jax import cli, enhancement
+    from smnet_jax import cli
+    from smnet_jax.enhancement import photo
 
-    enhancement._compiled.cache_clear()  # as a new process would find it
+    photo._compiled.cache_clear()  # as a new process would find it
     arguments = ["enhance", str(folder / "photos"), "-o", str(folder / "out"), "--overwrite"]
     cache = ["--cache-dir", str(folder / "cache")]
     with redirect_stdout(StringIO()):

@@ -77,20 +77,23 @@ def measure(
     """
     import numpy as np
 
-    from smnet_jax import allocator, enhancement, pictures, tiling, untrained
+    from smnet_jax.checkpoints import untrained
+    from smnet_jax.enhancement import memory, photo
+    from smnet_jax.host import allocator
+    from smnet_jax.images import pictures
 
     allocator.keep_freed_memory()
-    model, variables = untrained.make(width) if width else enhancement.open_weights(weights)
+    model, variables = untrained.make(width) if width else photo.open_weights(weights)
     height, breadth = shape(megapixels)
     low = np.random.default_rng(0).random((height, breadth, 3), np.float32) * np.float32(0.3)
     picture = pictures.Picture(low)
-    enhancement.prepare(model, variables, picture, **how)
-    kept = tiling.kept_between_pictures(how["max_memory"])
+    photo.prepare(model, variables, picture, **how)
+    kept = memory.kept_between_pictures(how["max_memory"])
     clocks = []
     with machine.AnonymousMemory() as held:
         for _ in range(1 + repeats):
             before = _clocks()
-            after = enhancement.enhance_picture(model, variables, picture, **how)
+            after = photo.enhance_picture(model, variables, picture, **how)
             clocks.append([now - then for now, then in zip(_clocks(), before, strict=True)])
             notes = list(after.notes)
             del after

@@ -7,12 +7,12 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from smnet_jax import allocator
 from smnet_jax.bench import machine
 from smnet_jax.bench.arguments import picture_size
-from smnet_jax.bench.contenders import BFLOAT16, NAMES, TORCH, Missing, build
-from smnet_jax.bench.turns import say, take_turns
+from smnet_jax.bench.baselines import BFLOAT16, NAMES, TORCH, Missing, build
+from smnet_jax.bench.interleaved import say, take_turns
 from smnet_jax.errors import InputError
+from smnet_jax.host import allocator
 
 SUMMARY = "one picture on this machine: smnet-jax, PyTorch, ONNX Runtime; float32, and bfloat16 for comparison"
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from smnet_jax import process_memory
+from smnet_jax.host import process_memory
 
 
 def describe() -> dict[str, Any]:

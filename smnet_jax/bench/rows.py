@@ -17,7 +17,7 @@ import numpy as np
 from smnet_jax.bench import machine
 from smnet_jax.bench.arguments import picture_size
 from smnet_jax.errors import InputError
-from smnet_jax.files import replacing
+from smnet_jax.host.atomic_files import replacing
 
 SUMMARY = "rows of one picture over several devices: memory of each, measured"
 
@@ -77,8 +77,9 @@ def _one_device(
     if count > 1:
         jax.distributed.initialize(address, count, place)
 
-    from smnet_jax import allocator, untrained
-    from smnet_jax.tiling import enhance_in_rows
+    from smnet_jax.checkpoints import untrained
+    from smnet_jax.enhancement.devices import enhance_in_rows
+    from smnet_jax.host import allocator
 
     model, variables = untrained.make(width)
     low = np.random.default_rng(0).random((height, breadth, 3), np.float32) * np.float32(0.3)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from smnet_jax.errors import InputError
-from smnet_jax.files import replacing
+from smnet_jax.host.atomic_files import replacing
 
 SUMMARY = "the training step over 1, 2, 4, ... devices: strong and weak scaling, MFU, memory, collectives"
 
@@ -153,8 +153,8 @@ def measure(config: Any, case: Case, warmup: int, steps: int) -> dict[str, Any]:
     import jax
     import numpy as np
 
-    from smnet_jax.bench import model_flops, peaks
-    from smnet_jax.bench.hlo import Program
+    from smnet_jax.hardware import model_flops, peaks
+    from smnet_jax.hardware.hlo import Program
     from smnet_jax.training import parallel
 
     config = dataclasses.replace(
@@ -215,7 +215,7 @@ def _step(config: Any, mesh: Any) -> tuple[Any, Any, Any]:
     import functools
 
     from smnet_jax import vgg16
-    from smnet_jax.initialisation import initialise
+    from smnet_jax.network.initialisation import initialise
     from smnet_jax.training import parallel
     from smnet_jax.training import step as steps
     from smnet_jax.training.schedule import learning_rate, plan
@@ -293,7 +293,7 @@ def describe(forced: bool) -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> str:
     """For reading."""
-    from smnet_jax.bench import peaks
+    from smnet_jax.hardware import peaks
 
     where, config = result["machine"], result["config"]
     lines = [

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from smnet_jax.errors import InputError
-from smnet_jax.files import replacing
+from smnet_jax.host.atomic_files import replacing
 
 COLOURS = {"jit-data": "tab:orange", "pmap": "tab:blue", "data-by-rows": "tab:green"}
 

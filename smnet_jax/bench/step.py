@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from smnet_jax.bench import machine, trainers
-from smnet_jax.bench.contenders import Missing
-from smnet_jax.bench.turns import say, take_turns
+from smnet_jax.bench.baselines import Missing
+from smnet_jax.bench.interleaved import say, take_turns
 from smnet_jax.errors import InputError
 
 SUMMARY = "one training step on this machine: smnet-jax on one device and one per core, PyTorch two ways"
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
             machine.use_threads(args.threads)
         except ValueError as error:
             raise InputError(f"--threads {error}") from error
-    from smnet_jax import allocator
+    from smnet_jax.host import allocator
     from smnet_jax.training.parallel import prepare_cpu_devices
 
     allocator.keep_freed_memory()  # as `smnet train` does; PyTorch shares the advantage here

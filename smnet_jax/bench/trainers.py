@@ -1,7 +1,7 @@
 """The same training step in both frameworks, from the same weights on the same batch.
 
-PyTorch's network and loss are `smnet_jax.torch_model` and `smnet_jax.torch_losses`, written layer for layer and term
-for term as published; "eager" keeps PyTorch's default layout, NCHW.
+PyTorch's network and loss are `smnet_jax.verification.torch_model` and `torch_losses` beside it, written layer for
+layer and term for term as published; "eager" keeps PyTorch's default layout, NCHW.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from smnet_jax.bench.contenders import Missing
+from smnet_jax.bench.baselines import Missing
 
 OURS, SHARED = "smnet-jax", "smnet-jax, a device per core"
 TORCH = ("PyTorch eager", "PyTorch channels_last")
@@ -98,9 +98,8 @@ def _torch(name: str, case: Case) -> Trainer:
         import torch
     except ImportError:
         raise Missing("torch is not installed") from None
-    from smnet_jax import torch_losses
-    from smnet_jax.convert import Architecture
-    from smnet_jax.verification import torch_stages
+    from smnet_jax.checkpoints.torch_names import Architecture
+    from smnet_jax.verification import torch_losses, torch_stages
 
     net = torch_stages.network(_params(case), Architecture(case.variant, case.width))
     low, high = torch_stages.nchw(case.low), torch_stages.nchw(case.high)
@@ -128,8 +127,8 @@ def _torch(name: str, case: Case) -> Trainer:
 
 
 def _params(case: Case) -> Any:
-    from smnet_jax.initialisation import initialise
-    from smnet_jax.model import SMNet
+    from smnet_jax.network.initialisation import initialise
+    from smnet_jax.network.model import SMNet
 
     return initialise(SMNet(case.variant, case.width), seed=0)["params"]
 

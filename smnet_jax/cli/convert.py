@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from smnet_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from smnet_jax.weights import Weights
+    from smnet_jax.checkpoints.weights import Weights
 
 SUMMARY = "turn a PyTorch checkpoint into weights for smnet, or weights back into a checkpoint"
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, check, write, and say what was found."""
-    from smnet_jax import weights
+    from smnet_jax.checkpoints import weights
 
     if args.blocks is not None and not 1 <= args.blocks <= weights.MAX_BLOCKS:
         raise InputError(f"--blocks {args.blocks}: must lie between 1 and {weights.MAX_BLOCKS}")
@@ -53,27 +53,27 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write_torch(found: "Weights", target: Path) -> dict[str, Any]:
-    from smnet_jax import convert, torch_files, weights
+    from smnet_jax.checkpoints import formats, torch_names, weights
 
-    state = convert.to_torch({"params": found.params}, found.architecture)
+    state = torch_names.to_torch({"params": found.params}, found.architecture)
     blocks = found.architecture.blocks
     if target.is_dir() or target.suffix not in (".pth", ".pt", ".safetensors"):
         raise InputError(f"{target}: --to-torch writes one file; let its name end in .pth or .safetensors")
     if target.suffix == ".safetensors":
-        torch_files.write_safetensors(state, target, {"variant": found.architecture.variant, "blocks": str(blocks)})
-    elif blocks != convert.BLOCKS:
+        formats.write_safetensors(state, target, {"variant": found.architecture.variant, "blocks": str(blocks)})
+    elif blocks != torch_names.BLOCKS:
         raise InputError(
-            f"{target}: the published code always runs {convert.BLOCKS} blocks, these weights are of {blocks}, "
+            f"{target}: the published code always runs {torch_names.BLOCKS} blocks, these weights are of {blocks}, "
             "which a .pth cannot say; write .safetensors"
         )
     else:
-        torch_files.write_state_dict(state, target)
+        formats.write_state_dict(state, target)
     return {
         **vars(found.architecture),
-        "parameters": sum(array.size for array in convert.flatten(found.params).values()),
+        "parameters": sum(array.size for array in torch_names.flatten(found.params).values()),
         "tensors": len(state),
         "sha256": weights.sha256(target),
-        "filled": [entry.name for entry in convert.layout(found.architecture.variant, found.architecture.width)
+        "filled": [entry.name for entry in torch_names.layout(found.architecture.variant, found.architecture.width)
                    if not entry.path],
     }  # fmt: skip
 

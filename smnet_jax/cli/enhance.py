@@ -15,8 +15,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from smnet_jax import allocator
 from smnet_jax.errors import InputError
+from smnet_jax.host import allocator
 
 SUMMARY = "brighten dark pictures"
 
@@ -56,15 +56,17 @@ def run(args: argparse.Namespace) -> int:
     allocator.keep_freed_memory()
 
     # Only from here on is JAX imported: a wrong file name is told at once.
-    from smnet_jax import compile_cache, enhancement, untrained, weights
+    from smnet_jax.checkpoints import untrained, weights
+    from smnet_jax.enhancement import photo
+    from smnet_jax.host import compile_cache
 
     if args.no_cache or args.cache_dir or "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         compile_cache.use(None if args.no_cache else args.cache_dir or compile_cache.default_folder())
-    enhancement.check_tile(tile)
+    photo.check_tile(tile)
     source = args.weights
     if source is None and args.samples and not weights.bundled():
         source = untrained.NAME
-    model, variables = enhancement.open_weights(source)
+    model, variables = photo.open_weights(source)
     _check_writable(jobs)
     if source == untrained.NAME:
         print(f"smnet: {untrained.WARNING}", file=sys.stderr)
@@ -88,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list_weights() -> int:
-    from smnet_jax import untrained, weights
+    from smnet_jax.checkpoints import untrained, weights
 
     for name in weights.bundled():
         print(name)
@@ -129,8 +131,8 @@ def memory_size(size: str | None) -> int | None:
 
 
 def _jobs(args: argparse.Namespace) -> list[Any]:
-    from smnet_jax import naming
-    from smnet_jax.pictures import FORMATS
+    from smnet_jax.images import naming
+    from smnet_jax.images.pictures import FORMATS
 
     out = Path(args.out)
     inputs = list(args.inputs)
@@ -174,20 +176,21 @@ def _enhanced(
     jobs: list[Any], model: Any, variables: Any, args: argparse.Namespace, plan: dict[str, Any], advance: Any
 ) -> Iterator[Any]:
     """The work itself, as `readahead.pipelined` yields it; `advance` learns how many pictures are computed."""
-    from smnet_jax import enhancement, pictures, tiling
-    from smnet_jax.readahead import pipelined
+    from smnet_jax.enhancement import memory, photo
+    from smnet_jax.enhancement.prefetch import pipelined
+    from smnet_jax.images import pictures
 
     def read(job):
         picture = pictures.read(job.source, max_megapixels=args.max_megapixels)
-        enhancement.prepare(model, variables, picture, **plan)  # compile for this size while another is computed
+        photo.prepare(model, variables, picture, **plan)  # compile for this size while another is computed
         return picture
 
     turn = itertools.count()
-    kept = tiling.kept_between_pictures(plan["max_memory"])
+    kept = memory.kept_between_pictures(plan["max_memory"])
 
     def compute(_job, before):
         place = next(turn)
-        after = enhancement.enhance_picture(
+        after = photo.enhance_picture(
             model,
             variables,
             before,

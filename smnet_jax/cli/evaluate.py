@@ -63,9 +63,9 @@ def run(args: argparse.Namespace) -> int:
         items = folders_.check(items, advance=lambda: progress.advance(checking))
 
         # Only from here on is JAX imported: bad pictures are told at once.
-        from smnet_jax import compile_cache
         from smnet_jax.evaluation import results, runner, table
         from smnet_jax.evaluation.report import Report
+        from smnet_jax.host import compile_cache
 
         if args.no_cache or args.cache_dir or "JAX_COMPILATION_CACHE_DIR" not in os.environ:
             compile_cache.use(None if args.no_cache else args.cache_dir or compile_cache.default_folder())
@@ -132,9 +132,9 @@ def _check_outputs(args: argparse.Namespace, folders: Mapping[str, Path]) -> Non
 
 
 def _network(source: str | None) -> "Network":
-    from smnet_jax.enhancement import open_weights
+    from smnet_jax.checkpoints.weights import bundled
+    from smnet_jax.enhancement.photo import open_weights
     from smnet_jax.evaluation.runner import Network, fingerprint
-    from smnet_jax.weights import bundled
 
     model, variables = open_weights(source)
     architecture: dict[str, Any] = {"variant": model.variant, "width": model.width, "blocks": model.blocks}
@@ -153,7 +153,7 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _notes(args: argparse.Namespace, folders: Mapping[str, Path]) -> list[str]:
-    from smnet_jax import untrained
+    from smnet_jax.checkpoints import untrained
 
     notes = []
     if args.images:
@@ -170,7 +170,7 @@ def _notes(args: argparse.Namespace, folders: Mapping[str, Path]) -> list[str]:
 def _save(path: Path, picture: "np.ndarray") -> None:
     from PIL import Image
 
-    from smnet_jax.files import replacing
+    from smnet_jax.host.atomic_files import replacing
 
     with replacing(path) as temporary:
         Image.fromarray(picture).save(temporary, "PNG")

@@ -32,9 +32,9 @@ def run(args: argparse.Namespace) -> int:
     """Write each format and its description, and say what they are."""
     targets = _targets(args.out, args.format)
 
-    from smnet_jax import weights
+    from smnet_jax.checkpoints import weights
     from smnet_jax.export.sidecar import describe, sidecar
-    from smnet_jax.files import replacing
+    from smnet_jax.host.atomic_files import replacing
 
     found = weights.read(args.weights)
     about = {"name": Path(args.weights).name, **{k: v for k, v in found.about.items() if k in ("source", "sha256")}}
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
             versions = {"onnx": version("onnx"), "opset": str(OPSET)}
         else:
             from smnet_jax.export.stablehlo import to_stablehlo
-            from smnet_jax.model import SMNet
+            from smnet_jax.network.model import SMNet
 
             precision = None if args.precision == "default" else args.precision
             model = SMNet(**vars(found.architecture), precision=precision)

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     )
     configs.refuse_overridden(asked.config, _given(rest))
     configs.check(asked.config)
-    from smnet_jax import allocator, compile_cache
+    from smnet_jax.host import allocator, compile_cache
     from smnet_jax.training.loop import train
 
     allocator.keep_freed_memory()

@@ -11,8 +11,8 @@ from smnet_jax.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from smnet_jax.checkpoints.weights import Weights
     from smnet_jax.verification.check import Reference, TrainingReference
-    from smnet_jax.weights import Weights
 
 SUMMARY = "compare this network with PyTorch's stage by stage, or an exported file with this network"
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     if args.weights:
         raise InputError("--weights: says what an exported file was made from; name weights as SRC")
 
-    from smnet_jax import weights
+    from smnet_jax.checkpoints import weights
 
     found = weights.read(args.source) if args.source else None
     with_torch = importlib.util.find_spec("torch") is not None
@@ -120,7 +120,7 @@ def _against_torch(
     vgg, why_not = (None, "--no-training") if args.no_training else _vgg()
     training: list[TrainingReference] = []
     if vgg is not None:
-        from smnet_jax import torch_losses
+        from smnet_jax.verification import torch_losses
 
         frozen = torch_losses.vgg16_weights(vgg)
         with say.status("PyTorch's gradients"):

@@ -10,7 +10,7 @@ import dataclasses
 
 import numpy as np
 
-from smnet_jax.srgb import from_linear, to_linear
+from smnet_jax.images.srgb import from_linear, to_linear
 
 
 def darken(

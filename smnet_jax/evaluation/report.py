@@ -19,7 +19,7 @@ from smnet_jax.evaluation.folders import Item
 from smnet_jax.evaluation.results import Evaluation, Picture
 from smnet_jax.evaluation.table import arrow, by_reason, number, printable, throughput
 from smnet_jax.evaluation.thumbnails import ERROR_SCALE, colours, data_uri, edge_for, error_map
-from smnet_jax.files import replacing
+from smnet_jax.host.atomic_files import replacing
 
 CAPTIONS = {"low": "Input", "output": "Output", "high": "Target", "error": "Error map"}
 

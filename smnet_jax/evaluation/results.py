@@ -14,7 +14,7 @@ import jaxlib
 import numpy as np
 
 from smnet_jax.evaluation.columns import PROTOCOLS, Column
-from smnet_jax.files import replacing
+from smnet_jax.host.atomic_files import replacing
 from smnet_jax.version import __version__
 
 FORMAT, FORMAT_VERSION = "smnet-evaluation", 1

@@ -21,7 +21,7 @@ from smnet_jax.evaluation.columns import Column
 from smnet_jax.evaluation.folders import Item
 from smnet_jax.evaluation.protocol import Operands, constants, measure, preparation, prepare, truncated
 from smnet_jax.evaluation.results import Evaluation, Picture, Throughput
-from smnet_jax.padding import MULTIPLE, pad
+from smnet_jax.images.padding import MULTIPLE, pad
 
 Apply = Callable[[Any, jax.Array], Any]  # (variables, low) -> output, (N,H,W,3), of one device; H, W multiples of 4
 Receive = Callable[[int, Item, Mapping[str, np.ndarray]], object]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smnet_jax.convert import BLUR, check, flatten
+from smnet_jax.checkpoints.torch_names import BLUR, check, flatten
 from smnet_jax.errors import InputError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from smnet_jax.errors import InputError
-from smnet_jax.model import SMNet
+from smnet_jax.network.model import SMNet
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from smnet_jax import pickles
+from smnet_jax.checkpoints import pickles
 from smnet_jax.errors import InputError
 from smnet_jax.metrics.inputs import checked, levels
 

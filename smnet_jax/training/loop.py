@@ -12,11 +12,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from smnet_jax import weights
-from smnet_jax.bench import model_flops, peaks, trace
+from smnet_jax.checkpoints import weights
 from smnet_jax.data.pipeline import Loader
 from smnet_jax.errors import InputError
-from smnet_jax.initialisation import add_colour_path, initialise
+from smnet_jax.hardware import model_flops, peaks, trace
+from smnet_jax.network.initialisation import add_colour_path, initialise
 from smnet_jax.training import config as configs
 from smnet_jax.training import hosts, inputs, log, parallel, pictures, schedule, timing
 from smnet_jax.training.checkpoint import SCORE, Checkpoints

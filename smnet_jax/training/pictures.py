@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from smnet_jax.files import replacing
+from smnet_jax.host.atomic_files import replacing
 
 ROWS, TILE = 6, 256
 

@@ -1,12 +1,12 @@
-"""A profiler trace of chosen steps; `smnet_jax.bench.trace` reads it."""
+"""A profiler trace of chosen steps; `smnet_jax.hardware.trace` reads it."""
 
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from smnet_jax.bench import trace
 from smnet_jax.errors import InputError
+from smnet_jax.hardware import trace
 
 
 def parse(steps: str) -> range:

@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from smnet_jax import layers, losses
+from smnet_jax import losses
 from smnet_jax.errors import InputError
-from smnet_jax.model import SMNet
+from smnet_jax.network import layers
+from smnet_jax.network.model import SMNet
+from smnet_jax.network.tpu.microbatches import filled, parts
 from smnet_jax.training.config import Config
-from smnet_jax.training.filling import filled, parts
 from smnet_jax.training.schedule import Schedule
 
 Batch = dict[str, jax.Array]

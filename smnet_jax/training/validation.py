@@ -9,9 +9,9 @@ import numpy as np
 
 from smnet_jax.data.sources import Source
 from smnet_jax.evaluation.protocol import truncated
+from smnet_jax.images.padding import crop, pad
 from smnet_jax.metrics import psnr, ssim
-from smnet_jax.model import SMNet
-from smnet_jax.padding import crop, pad
+from smnet_jax.network.model import SMNet
 from smnet_jax.training import hosts
 from smnet_jax.training.pictures import ROWS
 

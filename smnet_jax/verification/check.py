@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from smnet_jax.convert import Architecture
-from smnet_jax.model import SMNet
+from smnet_jax.checkpoints.torch_names import Architecture
+from smnet_jax.network.model import SMNet
 from smnet_jax.verification import comparison, modes, stages
 from smnet_jax.verification.comparison import Difference, first_outside
 from smnet_jax.verification.modes import Mode

@@ -15,12 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
-from smnet_jax import torch_losses
-from smnet_jax.convert import Architecture, flatten
-from smnet_jax.model import SMNet
+from smnet_jax.checkpoints.torch_names import Architecture, flatten
+from smnet_jax.network.model import SMNet
 from smnet_jax.training.config import Config
 from smnet_jax.training.step import init_state, make_loss, make_optimizer, train_step
-from smnet_jax.verification import torch_stages
+from smnet_jax.verification import torch_losses, torch_stages
 from smnet_jax.verification.inputs import target
 from smnet_jax.verification.stages import LEARNING_RATE, Arrays
 

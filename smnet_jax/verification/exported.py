@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from smnet_jax import padding, weights
+from smnet_jax.checkpoints import weights
 from smnet_jax.errors import InputError
 from smnet_jax.export.sidecar import sidecar
-from smnet_jax.model import SMNet
+from smnet_jax.images import padding
+from smnet_jax.network.model import SMNet
 from smnet_jax.verification.comparison import Difference, difference
 
 TOLERANCE = 1e-5  # relative to the largest value: float32 in another order of summation, by another compiler

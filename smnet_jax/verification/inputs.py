@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from smnet_jax import pictures
 from smnet_jax.errors import InputError
-from smnet_jax.padding import MULTIPLE
+from smnet_jax.images import pictures
+from smnet_jax.images.padding import MULTIPLE
 
 GAMMA = 2.2
 SMALLEST = 16  # SSIM's window is 11

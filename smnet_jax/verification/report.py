@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from smnet_jax.errors import InputError
-from smnet_jax.files import replacing
+from smnet_jax.host.atomic_files import replacing
 from smnet_jax.verification.comparison import Difference, first_outside
 
 if TYPE_CHECKING:

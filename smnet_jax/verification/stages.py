@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from smnet_jax import losses
-from smnet_jax.convert import flatten, unflatten
-from smnet_jax.model import SMNet
+from smnet_jax.checkpoints.torch_names import flatten, unflatten
+from smnet_jax.network.model import SMNet
 
 Arrays = dict[str, np.ndarray]
 

@@ -3,8 +3,8 @@ import json
 import pytest
 from PIL import Image
 
-from smnet_jax import untrained
 from smnet_jax.bench import folder
+from smnet_jax.checkpoints import untrained
 from smnet_jax.cli import main
 
 

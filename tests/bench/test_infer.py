@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from smnet_jax import allocator
-from smnet_jax.bench import contenders, infer, machine
+from smnet_jax.bench import baselines, infer, machine
 from smnet_jax.cli import main
+from smnet_jax.host import allocator
 
 SMALL = ["bench", "infer", "--width", "4", "--size", "48x32", "--repeats", "2", "--no-memory"]
 
@@ -48,7 +48,7 @@ def test_memory_is_kept_for_all_only_when_asked(tmp_path, monkeypatch):
 
 def test_bfloat16_is_labelled_and_near(capsys):
     pytest.importorskip("torch")
-    assert main([*SMALL, "--variant", "fivek", "--only", "smnet-jax", *contenders.BFLOAT16]) == 0
+    assert main([*SMALL, "--variant", "fivek", "--only", "smnet-jax", *baselines.BFLOAT16]) == 0
     out = capsys.readouterr().out
     assert "in bfloat16 smnet-jax is" in out and "PyTorch's best" not in out
     differs = [float(line.split()[-1]) for line in out.splitlines() if "bfloat16 " in line and "e-" in line]
@@ -58,7 +58,7 @@ def test_bfloat16_is_labelled_and_near(capsys):
 def test_operations_are_those_of_the_published_network():
     """SPEC: 32.0 G multiplications and additions at 128x128, width 64, lol."""
     pytest.importorskip("torch")
-    eager = contenders.build("PyTorch eager", "lol", 64, 32, 32)
+    eager = baselines.build("PyTorch eager", "lol", 64, 32, 32)
     assert eager.operations is not None
     assert eager.operations / 2 * 16 == pytest.approx(32.0e9, rel=0.01)
 
@@ -70,22 +70,22 @@ def test_ratios_are_against_the_published_way_and_the_best():
 
 
 def test_a_wrong_contender_is_not_timed(monkeypatch):
-    right = contenders._ours
+    right = baselines._ours
 
     def wrong(*case):
-        return contenders.Contender(lambda: right(*case).run() + 1)
+        return baselines.Contender(lambda: right(*case).run() + 1)
 
-    monkeypatch.setattr(contenders, "_torch", lambda _name, *case: wrong(*case))
+    monkeypatch.setattr(baselines, "_torch", lambda _name, *case: wrong(*case))
     with pytest.raises(RuntimeError, match="PyTorch eager differs"):
         infer.measure("lol", 4, 16, 16, 1, ("smnet-jax", "PyTorch eager"))
 
 
 def test_a_missing_runtime_is_named():
     def missing(*_):
-        raise contenders.Missing("torch is not installed")
+        raise baselines.Missing("torch is not installed")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(contenders, "_torch", missing)
+        patch.setattr(baselines, "_torch", missing)
         found = infer.measure("lol", 4, 16, 16, 1, ("smnet-jax", "PyTorch eager"))
     assert found["missing"] == {"PyTorch eager": "torch is not installed"} and list(found["rows"]) == ["smnet-jax"]
     assert "torch is not installed" in infer.table("lol", found)

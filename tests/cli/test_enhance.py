@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from smnet_jax import allocator, compile_cache, enhancement, pictures, process_memory, untrained
+from smnet_jax.checkpoints import untrained
 from smnet_jax.cli import main
+from smnet_jax.enhancement import photo
 from smnet_jax.errors import InputError
+from smnet_jax.host import allocator, compile_cache, process_memory
+from smnet_jax.images import pictures
 
 WEIGHTS = ["--weights", untrained.NAME]
 
@@ -23,9 +26,9 @@ def tiny():
     with pytest.MonkeyPatch.context() as patch:
         weights = untrained.make(width=4)
         patch.setattr(untrained, "make", lambda: weights)
-        enhancement._load.cache_clear()
+        photo._load.cache_clear()
         yield weights
-    enhancement._load.cache_clear()
+    photo._load.cache_clear()
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def test_a_folder(folder, tiny, capsys):
     said = capsys.readouterr()
     assert said.out.startswith("3 pictures enhanced in ") and said.out.count("\n") == 1
     assert untrained.WARNING in said.err
-    expected = enhancement.enhance(pixels("in/a.png"), tiny)
+    expected = photo.enhance(pixels("in/a.png"), tiny)
     assert np.array_equal(pixels("out/a.png"), expected)
 
 
@@ -168,7 +171,7 @@ def test_bad_arguments_end_with_2_and_one_line(folder, capsys, arguments, says):
 
 
 def test_without_weights_the_way_to_get_some_is_told(folder, capsys, monkeypatch):
-    from smnet_jax import weights
+    from smnet_jax.checkpoints import weights
 
     monkeypatch.setattr(weights, "bundled", list)
     assert main(["enhance", "in/a.png"]) == 2
@@ -220,7 +223,7 @@ def test_interrupted_it_leaves_finished_pictures_only(folder, capsys, monkeypatc
     if stage == "read":
         monkeypatch.setattr(pictures, "read", interrupting(pictures.read))
     elif stage == "compute":
-        monkeypatch.setattr(enhancement, "enhance_picture", interrupting(enhancement.enhance_picture))
+        monkeypatch.setattr(photo, "enhance_picture", interrupting(photo.enhance_picture))
     else:
         monkeypatch.setattr(Image.Image, "save", interrupting(Image.Image.save))
     assert main(["enhance", "in", "-o", "out", *WEIGHTS]) == 130
@@ -233,7 +236,7 @@ def test_interrupted_it_leaves_finished_pictures_only(folder, capsys, monkeypatc
 
 def test_samples_come_with_the_package_and_are_dark():
     from smnet_jax.cli.enhance import samples
-    from smnet_jax.naming import pictures_below
+    from smnet_jax.images.naming import pictures_below
 
     found = list(pictures_below(samples()))
     assert 4 <= len(found) <= 6
@@ -245,7 +248,7 @@ def test_samples_come_with_the_package_and_are_dark():
 
 def test_samples_need_no_weights_but_say_so(folder, capsys, monkeypatch):
     """As `make demo` does it, on a tiny sample."""
-    from smnet_jax import weights
+    from smnet_jax.checkpoints import weights
     from smnet_jax.cli import enhance
 
     monkeypatch.setattr(enhance, "samples", lambda: folder / "in/deep")
@@ -290,4 +293,4 @@ def test_unreadable_weights_folder_is_one_line(folder, capsys):
     assert main(["enhance", "in/a.png", "--weights", "in"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     with pytest.raises(InputError):
-        enhancement.open_weights("in")
+        photo.open_weights("in")

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from smnet_jax import cli, weights
-from smnet_jax.model import SMNet
+from smnet_jax import cli
+from smnet_jax.checkpoints import weights
+from smnet_jax.network.model import SMNet
 
 FAST = "psnr,ssim,psnr_rounded"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from smnet_jax import compile_cache
 from smnet_jax.cli import main
+from smnet_jax.host import compile_cache
 from smnet_jax.training import loop
 
 REPO = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from smnet_jax import convert, torch_files
+from smnet_jax.checkpoints import formats, torch_names
 from smnet_jax.cli import main
 from smnet_jax.verification import modes, stored, torch_stages
 from smnet_jax.verification.divergence import Row
@@ -19,7 +19,7 @@ def checkpoint(tmp_path_factory):
     """A .pth of width 4."""
     architecture, params, *_ = stored.read("lol")
     path = tmp_path_factory.mktemp("weights") / "lol_dim4.pth"
-    torch_files.write_state_dict(convert.to_torch({"params": params}, architecture), path)
+    formats.write_state_dict(torch_names.to_torch({"params": params}, architecture), path)
     return str(path)
 
 

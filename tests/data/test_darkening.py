@@ -5,7 +5,7 @@ import pytest
 
 from smnet_jax.data.darkening import DarkeningRanges, darken, log_uniform
 from smnet_jax.data.paired import PairedFolder
-from smnet_jax.srgb import from_linear, to_linear
+from smnet_jax.images.srgb import from_linear, to_linear
 
 
 def test_without_noise_it_is_exposure_in_linear_light():

@@ -9,7 +9,7 @@ from smnet_jax.data.pipeline import make_loader
 from smnet_jax.data.sources import holdout
 from smnet_jax.data.synthetic import SyntheticFolder
 from smnet_jax.errors import InputError
-from smnet_jax.srgb import to_linear
+from smnet_jax.images.srgb import to_linear
 
 
 @pytest.fixture

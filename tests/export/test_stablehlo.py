@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from jax import export
 
-from smnet_jax import weights
+from smnet_jax.checkpoints import weights
 from smnet_jax.export.stablehlo import PLATFORMS, to_stablehlo
-from smnet_jax.model import SMNet
-from tests.golden_case import GoldenCase, relative_error
+from smnet_jax.network.model import SMNet
+from tests.support.golden_case import GoldenCase, relative_error
 
 
 @pytest.fixture(scope="module", params=["lol", "fivek"])

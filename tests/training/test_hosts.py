@@ -12,7 +12,8 @@ import jax
 import numpy as np
 import pytest
 
-from smnet_jax import InputError, weights
+from smnet_jax import InputError
+from smnet_jax.checkpoints import weights
 from smnet_jax.training import hosts, log
 from smnet_jax.training.config import Config
 

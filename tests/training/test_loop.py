@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from smnet_jax import InputError, weights
+from smnet_jax import InputError
+from smnet_jax.checkpoints import weights
 from smnet_jax.training import config as configs
 from smnet_jax.training import log, loop
 from smnet_jax.training.loop import train

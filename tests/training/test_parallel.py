@@ -19,7 +19,7 @@ REPO = __file__.partition("/tests/")[0]
 def differences() -> dict[str, Any]:
     """Largest difference to one device, by layout; and what devices sum up in a step."""
     process = subprocess.run(
-        [sys.executable, "-m", "tests.training.eight_devices"],
+        [sys.executable, "-m", "tests.support.eight_devices"],
         cwd=REPO,
         env={**os.environ, "JAX_PLATFORMS": "cpu"},
         capture_output=True,

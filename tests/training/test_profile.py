@@ -6,8 +6,8 @@ import json
 import pytest
 
 from smnet_jax import InputError
-from smnet_jax.bench import trace
 from smnet_jax.cli import main
+from smnet_jax.hardware import trace
 from smnet_jax.training import config as configs
 from smnet_jax.training import profile
 from smnet_jax.training.loop import train

@@ -11,14 +11,15 @@ import optax
 import pytest
 import torch
 
-from smnet_jax import convert, losses, weights
-from smnet_jax.initialisation import initialise
+from smnet_jax import losses
+from smnet_jax.checkpoints import torch_names, weights
+from smnet_jax.network.initialisation import initialise
 from smnet_jax.training.config import Config
 from smnet_jax.training.schedule import learning_rate, plan
 from smnet_jax.training.step import init_state, make_loss, make_model, make_optimizer, train_step
 from smnet_jax.vgg16 import load_vgg16, vgg16_features
-from tests import torch_loss
-from tests.golden_case import VARIANTS, GoldenCase
+from tests.support import torch_loss
+from tests.support.golden_case import VARIANTS, GoldenCase
 
 TERMS = ("ssim", "perceptual", "smooth_l1", "inner", "tv", "total")
 TINY = Config(width=4, blocks=1, crop=12, batch=4, loss="l1_ssim", steps=100)
@@ -48,9 +49,9 @@ def test_gradients_equal_the_published_ones(golden_case, vgg):
     for name, ours in {**terms, "total": total}.items():
         np.testing.assert_allclose(ours, golden[f"loss/{name}"], rtol=2e-5, err_msg=name)
 
-    ours_by_path = convert.flatten(jax.device_get(grads))
+    ours_by_path = torch_names.flatten(jax.device_get(grads))
     theirs_by_path = {}
-    for entry in convert.layout(golden_case.variant, golden_case.width):
+    for entry in torch_names.layout(golden_case.variant, golden_case.width):
         assert (entry.path is not None) == (f"grad/{entry.name}" in golden)
         if entry.path is not None:
             theirs_by_path[entry.path] = entry.ours(golden[f"grad/{entry.name}"])
@@ -84,8 +85,8 @@ def test_gradients_equal_pytorchs_in_float64(fixtures, variant, vgg, monkeypatch
         grads = jax.jit(jax.grad(lambda *args: make_loss(config, model, "recipe")(*args, None)[0]))(
             params, batch, wide_vgg
         )
-        ours = convert.flatten(jax.device_get(grads))
-    for entry in convert.layout(variant, 8):
+        ours = torch_names.flatten(jax.device_get(grads))
+    for entry in torch_names.layout(variant, 8):
         if entry.path is not None:
             expected = entry.ours(theirs[entry.name])
             assert np.abs(ours[entry.path] - expected).max() <= 3e-5 * np.abs(expected).max(), entry.name
@@ -110,13 +111,13 @@ def test_adam_trajectory_equals_the_published_one(request, width, vgg):
     told, params = _our_trajectory(width, weights.read(start).params, batches, vgg)
     slack, spread = np.zeros((8, len(TERMS))), np.zeros(1)
     published = np.array([[golden[f"step{i}/{name}"] for name in TERMS] for i in range(8)])
-    final = convert.flatten(weights.read(end).params)
+    final = torch_names.flatten(weights.read(end).params)
     if width == 16:
         net = torch_loss.load(start, "lol", width, torch.float64)
         referee = torch_loss.trajectory(net, batches, vgg, torch.float64)
         slack = 2 * np.abs(np.array([[step[name] for name in TERMS] for step in referee]) - published)
         state = {name: value.detach().numpy() for name, value in net.state_dict().items()}
-        entries = (entry for entry in convert.layout("lol", width) if entry.path)
+        entries = (entry for entry in torch_names.layout("lol", width) if entry.path)
         spread = np.concatenate([np.abs(e.ours(state[e.name]) - final[str(e.path)]).ravel() for e in entries])
 
     assert np.all(np.abs(told - published)[:3] <= 1e-4 * np.abs(published)[:3])
@@ -146,7 +147,7 @@ def _our_trajectory(width, params, batches, vgg) -> tuple[np.ndarray, dict[str, 
         state, scalars = step(state, {"low": jnp.asarray(low), "high": jnp.asarray(high)}, vgg)
         np.testing.assert_allclose(scalars["learning_rate"], 5e-4 / (1.2 if i >= 4 else 1), rtol=1e-6)
         told.append([float(scalars["loss" if name == "total" else name]) for name in TERMS])
-    return np.array(told), convert.flatten(jax.device_get(state.params))
+    return np.array(told), torch_names.flatten(jax.device_get(state.params))
 
 
 # The options, on a network of one weight: what each does to an update can be worked out by hand.

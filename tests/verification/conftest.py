@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from smnet_jax import torch_losses
-from smnet_jax.convert import Architecture, flatten, unflatten
-from smnet_jax.verification import stored, torch_stages
+from smnet_jax.checkpoints.torch_names import Architecture, flatten, unflatten
+from smnet_jax.verification import stored, torch_losses, torch_stages
 from smnet_jax.verification.check import Reference
 from smnet_jax.vgg16 import load_vgg16
 

@@ -1,0 +1,1 @@
+"""Compiled for accelerators that are not there, and read instead of run."""

@@ -1,0 +1,1 @@
+"""Weights on disk: our directory, PyTorch's files, and the names in both."""

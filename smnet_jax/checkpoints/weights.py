@@ -1,0 +1,229 @@
+"""Weights as a small directory: `params.safetensors` with the arrays, `smnet.json` with what they are and whence.
+
+The arrays lie there in our own layout by path ("stem/conv/kernel"); they load anywhere, on any number of devices.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from smnet_jax.checkpoints import formats, torch_names
+from smnet_jax.checkpoints.torch_names import Architecture
+from smnet_jax.errors import InputError
+from smnet_jax.host.atomic_files import new_folder
+from smnet_jax.version import __version__
+
+if TYPE_CHECKING:
+    from smnet_jax.network.model import SMNet
+
+FORMAT, VERSION = "smnet-jax weights", 1
+ARRAYS, DESCRIPTION = "params.safetensors", "smnet.json"
+MAX_DESCRIPTION = 1 << 20  # bytes
+MAX_BLOCKS = 64
+BUNDLED = Path(__file__).parents[1] / "bundled"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights in memory: `params` is the collection "params" of `SMNet`, float32; `about` says where they come from."""
+
+    architecture: Architecture
+    params: dict[str, Any]
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def load(source: str | os.PathLike[str], **fields: Any) -> "tuple[SMNet, dict[str, Any]]":
+    """Load a model with its weights: `model, variables = load("photos.pth")`, then `model.apply(variables, low)`.
+
+    `source` is the name of bundled weights (`bundled()` lists them), a directory made by `smnet convert`, or a
+    PyTorch or safetensors checkpoint. `fields` are those of `SMNet` that the weights leave open: dtype, precision,
+    form, blocks ... The parameters are float32 arrays on the default device.
+    Raises InputError where the source cannot be used or contradicts a field.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from smnet_jax.network.model import SMNet
+
+    weights = read(source)
+    for name in ("variant", "width"):
+        if name in fields and fields[name] != getattr(weights.architecture, name):
+            found = getattr(weights.architecture, name)
+            raise InputError(
+                f"{source}: is of {name} {found}, not {fields[name]}; leave {name} out or load another file"
+            )
+    model = SMNet(**{**vars(weights.architecture), **fields})
+    return model, {"params": jax.tree.map(jnp.asarray, weights.params)}
+
+
+def bundled() -> list[str]:
+    """The names of the weights that ship with this package."""
+    return sorted(path.parent.name for path in BUNDLED.glob(f"*/{DESCRIPTION}"))
+
+
+def read(source: str | os.PathLike[str], *, blocks: int | None = None) -> Weights:
+    """Read weights from a bundled name, a converted directory or a checkpoint; nothing touches a device.
+
+    A checkpoint does not show how often the network runs its block: `blocks` says it where it is not three times.
+    Raises InputError.
+    """
+    path = BUNDLED / source if isinstance(source, str) and source in bundled() else Path(source)
+    if path.is_file():
+        return _read_checkpoint(path, blocks)
+    if path.is_dir():
+        weights = _read_directory(path)
+        architecture = replace(weights.architecture, blocks=blocks or weights.architecture.blocks)
+        return replace(weights, architecture=architecture)
+    names = ", ".join(bundled()) or "none in this version"
+    raise InputError(
+        f"{source}: there is no such file or directory, nor bundled weights of this name ({names}); "
+        "give a .pth, a .safetensors or a directory made by smnet convert"
+    )
+
+
+def _read_checkpoint(path: Path, blocks: int | None) -> Weights:
+    file = formats.read(path)
+    said = file.metadata.get("blocks")  # our own safetensors say it
+    if said is not None and not (re.fullmatch("[1-9][0-9]?", said) and int(said) <= MAX_BLOCKS):
+        raise InputError(f"{path}: its metadata says blocks={said[:20]!r}; write a number from 1 to {MAX_BLOCKS} there")
+    if blocks:
+        number, whence = blocks, "as asked"
+    elif said:
+        number, whence = int(said), "from the file"
+    else:
+        number, whence = torch_names.BLOCKS, "as published"
+    result = torch_names.convert(file.state, blocks=number, source=str(path))
+    about = {
+        "source": {"name": path.name, "sha256": sha256(path), "format": file.kind},
+        "blocks_known": whence,
+        "dropped": list(result.dropped),
+        "unused": list(result.unused),
+        "notes": list(file.notes),
+    }
+    return Weights(result.architecture, result.params, about)
+
+
+def save(
+    directory: str | os.PathLike[str],
+    architecture: Any,
+    params: Mapping[str, Any],
+    about: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write weights as a directory, whole or not at all, in place of older weights there; returns the description.
+
+    `architecture` is an `Architecture` or an `SMNet`; `params` its collection "params"; `about` is any JSON worth
+    keeping, usually {"source": {"name": ...}}.
+    Raises InputError where the parameters do not fit, or `directory` holds anything but weights.
+    """
+    directory = Path(directory)
+    flat = torch_names.flatten(params)
+    torch_names.check(flat, architecture, source=str(directory))
+    _check_replaceable(directory)
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        new = new_folder(directory)
+    except OSError as error:
+        raise InputError(f"{directory}: cannot be written ({error.strerror}); choose a folder that can") from error
+    try:
+        formats.write_safetensors(flat, new / ARRAYS)
+        description = {
+            "format": FORMAT,
+            "version": VERSION,
+            "variant": architecture.variant,
+            "width": architecture.width,
+            "blocks": architecture.blocks,
+            "parameters": sum(array.size for array in flat.values()),
+            "sha256": sha256(new / ARRAYS),
+            "written_by": f"smnet-jax {__version__}",
+        }
+        description |= {name: value for name, value in (about or {}).items() if name not in description}
+        (new / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+        _put_in_place(new, directory)
+    except OSError as error:
+        raise InputError(f"{directory}: cannot be written ({error.strerror}); make room or choose another") from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return description
+
+
+def _check_replaceable(directory: Path) -> None:
+    if directory.is_dir():
+        strangers = sorted(path.name for path in directory.iterdir() if path.name not in (ARRAYS, DESCRIPTION))
+        if strangers:
+            raise InputError(f"{directory}: holds {strangers[0]}, which is no part of weights; choose another folder")
+    elif directory.exists() or directory.is_symlink():
+        raise InputError(f"{directory}: is a file; choose the name of a folder for the weights")
+
+
+def _put_in_place(new: Path, directory: Path) -> None:
+    """A folder cannot be renamed onto a full one: the old one steps aside, and comes back should the new one fail."""
+    if not directory.exists():
+        new.rename(directory)
+        return
+    old = new.with_name(new.name + ".old")
+    directory.rename(old)
+    try:
+        new.rename(directory)
+    except BaseException:
+        old.rename(directory)
+        raise
+    shutil.rmtree(old)
+
+
+def _read_directory(directory: Path) -> Weights:
+    about = _read_description(directory / DESCRIPTION)
+    arrays = directory / ARRAYS
+    if not arrays.is_file():
+        raise InputError(f"{arrays}: is missing; convert the PyTorch checkpoint again")
+    if (found := sha256(arrays)) != about["sha256"]:
+        raise InputError(
+            f"{arrays}: its sha256 {found[:16]}... is not the {about['sha256'][:16]}... of {DESCRIPTION}: "
+            "it was damaged or exchanged; convert the PyTorch checkpoint again"
+        )
+    flat = formats.read_state_dict(arrays)
+    architecture = Architecture(about["variant"], about["width"], about["blocks"])
+    torch_names.check(flat, architecture, source=str(arrays))
+    return Weights(architecture, torch_names.unflatten(flat), about)
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    """Read and check `smnet.json`, which may be anybody's."""
+    remedy = "convert the PyTorch checkpoint again"
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_DESCRIPTION + 1)
+        if len(text) > MAX_DESCRIPTION:
+            raise InputError(f"{path}: is larger than {MAX_DESCRIPTION >> 20} MB; {remedy}")
+        about = json.loads(text)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: is missing: this folder holds no converted weights; {remedy}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: is no sound JSON; {remedy}") from error
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise InputError(f"{path}: does not describe {FORMAT}; {remedy}")
+    if about.get("version") != VERSION:
+        raise InputError(f"{path}: is of another version than {VERSION}; update smnet-jax or {remedy}")
+    sound = {
+        "variant": lambda value: value in torch_names.VARIANTS,
+        "width": lambda value: type(value) is int and value >= 4 and value % 4 == 0,
+        "blocks": lambda value: type(value) is int and 1 <= value <= MAX_BLOCKS,
+        "sha256": lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None,
+    }
+    for name, is_sound in sound.items():
+        if not is_sound(about.get(name)):
+            raise InputError(f"{path}: its {name!r} is missing or makes no sense; {remedy}")
+    return about
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,230 @@
+"""Brightening one picture: the network with everything around it that arbitrary pictures need."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from smnet_jax.checkpoints import untrained
+from smnet_jax.enhancement import memory, tiles
+from smnet_jax.errors import InputError
+from smnet_jax.images import padding, pictures
+from smnet_jax.network.model import SMNet
+
+Variables = Mapping[str, Any]
+Weights = str | os.PathLike[str] | tuple[SMNet, Variables] | None
+Tile = Literal["auto", "off"] | int
+Brighten = Callable[[np.ndarray], np.ndarray]  # (H,W,3) to the same
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow turns RGB to gray
+
+
+def enhance(
+    image: Any,
+    weights: Weights = None,
+    *,
+    strength: float = 1.0,
+    tile: Tile = "auto",
+    max_memory: int | None = None,
+) -> Any:
+    """Brighten a dark picture; the same kind of thing comes back that went in.
+
+    image: a Pillow image of any mode but I and F, or an array (H,W) gray, (H,W,3) sRGB or (H,W,4) sRGB and alpha,
+        of uint8, uint16, or float in [0, 1]; at least 8x8. Alpha is not touched, gray stays gray. Pillow images keep
+        EXIF and colour profile in `info`; palettes come back as RGB(A), CMYK as RGB. Arrays come back as numpy arrays.
+    weights: a bundled name, a converted directory, a .pth or .safetensors file, or (model, variables); the bundled
+        weights if None.
+    strength: 0 gives the input, 1 the network's result, between them a blend: low + strength * (result - low).
+    tile: "off" computes the picture whole, a number in tiles of that side, "auto" as memory allows. The result is the
+        same. max_memory: bytes that "auto" may use, the process included; most of what is available if None.
+
+    The result is clipped to [0, 1] and, for integers, rounded. Raises InputError for anything else.
+    """
+    model, variables = open_weights(weights)
+    if isinstance(image, Image.Image):
+        picture = pictures.from_pil(image)
+        result = pictures.to_pil(
+            enhance_picture(model, variables, picture, strength=strength, tile=tile, max_memory=max_memory)
+        )
+        result.info = {k: v for k, v in image.info.items() if k not in ("transparency", "icc_profile")} | result.info
+        return result
+    brighten = functools.partial(_brighten, model, variables, tile=tile, max_memory=max_memory)
+    return _enhance_array(brighten, np.asarray(image), strength)
+
+
+def enhance_picture(
+    model: SMNet,
+    variables: Variables,
+    picture: pictures.Picture,
+    *,
+    strength: float = 1.0,
+    tile: Tile = "auto",
+    max_memory: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> pictures.Picture:
+    """The same for a decoded picture: only its rgb changes, and stays in the picture's own gamut until written.
+
+    progress: is called with the share of the work done where the picture is computed in tiles.
+    """
+    notes: list[str] = []
+    how: dict[str, Any] = {"tile": tile, "max_memory": max_memory, "progress": progress, "note": notes.append}
+    rgb = _brightened(functools.partial(_brighten, model, variables, **how), picture.rgb, picture.gray, strength)
+    return dataclasses.replace(picture, rgb=rgb, notes=(*picture.notes, *notes))
+
+
+def _enhance_array(brighten: Brighten, values: np.ndarray, strength: float) -> np.ndarray:
+    if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] not in (3, 4)):
+        raise InputError(f"array: shape {values.shape}; wanted (H, W), (H, W, 3) or (H, W, 4)")
+    if values.size == 0 or min(values.shape[:2]) < pictures.SMALLEST:
+        raise InputError(f"array: {values.shape[1]}x{values.shape[0]} pixels; at least 8x8 are needed")
+    kind = values.dtype
+    if kind in (np.uint8, np.uint16):
+        peak = np.float32(np.iinfo(kind).max)
+    elif np.issubdtype(kind, np.floating) or kind == jnp.bfloat16:
+        peak = np.float32(1)
+        if not np.isfinite(values).all():
+            raise InputError("array: holds NaN or infinity; replace them first")
+        if values.min() < 0 or values.max() > 1:
+            raise InputError(
+                f"array: floats from {values.min():g} to {values.max():g}; scale to [0, 1] (divide by 255?)"
+            )
+    else:
+        raise InputError(f"array: dtype {kind}; wanted uint8, uint16 or floating point in [0, 1]")
+    gray = values.ndim == 2
+    low = values.astype(np.float32) / peak
+    rgb = np.repeat(low[..., None], 3, axis=2) if gray else low[..., :3]
+    rgb = np.clip(_brightened(brighten, rgb, gray, strength), 0, 1) * peak
+    if peak != 1:
+        rgb = np.rint(rgb)
+    if gray:
+        return rgb[..., 0].astype(kind)
+    return np.concatenate([rgb.astype(kind), values[..., 3:]], axis=2)  # alpha as it came, not through floats
+
+
+def _brightened(brighten: Brighten, low: np.ndarray, gray: bool, strength: float) -> np.ndarray:
+    """(H,W,3) sRGB to the same, blended; outside [0, 1] only where `low` is and strength < 1."""
+    if not 0 <= strength <= 1:  # also refuses NaN
+        raise InputError(f"strength {strength}: must lie between 0 (the input) and 1 (the network's result)")
+    if strength == 0:
+        return low
+    in_range = low.min() >= 0 and low.max() <= 1  # nearly always: then no copy, for a large picture is gigabytes
+    result = brighten(low if in_range else np.clip(low, 0, 1))
+    result = np.clip(result, 0, 1, out=result if result.flags.writeable else None)
+    if not np.isfinite(result).all():
+        raise InputError("weights: the network's result is not finite; are these trained weights for this network?")
+    if gray:
+        result = np.repeat((result @ _LUMA)[..., None], 3, axis=2)
+    if strength == 1:
+        return result
+    return low + np.float32(strength) * (result - low)
+
+
+def _brighten(
+    model: SMNet,
+    variables: Variables,
+    low: np.ndarray,
+    *,
+    tile: Tile,
+    max_memory: int | None = None,
+    progress: Callable[[float], None] | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> np.ndarray:
+    """The network on one picture of any size, (H,W,3) -> (H,W,3) float32, not clipped; whole or in tiles."""
+    check_tile(tile)
+    padded = padding.pad(low)
+    height, width = padded.shape[:2]
+    cut = _cut(model, height, width, tile, max_memory)
+    if cut is not None:
+        result, done = tiles.enhance_tiled(model, variables, padded, cut, progress=progress)
+        note(f"computed in {done.tiles} tiles, with {done.work:.2f} times the operations of the whole picture")
+        return padding.crop(result, *low.shape[:2])
+    try:
+        result = compiled(model, variables, height, width)(variables, padded[None])
+        return padding.crop(np.asarray(result)[0], *low.shape[:2])
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise InputError(f"a picture of {low.shape[1]}x{low.shape[0]} does not fit into the device's memory") from error
+
+
+def _cut(model: SMNet, height: int, width: int, tile: Tile, max_memory: int | None) -> tuple[int, int] | None:
+    """The tile's rows and columns, None for the whole picture."""
+    if isinstance(tile, int):
+        return tile, tile
+    return None if tile == "off" else memory.plan(height, width, model, max_memory)
+
+
+def check_tile(tile: Tile) -> None:
+    """Raise InputError for a tile that cannot be had."""
+    if tile in ("auto", "off"):
+        return
+    if not isinstance(tile, int) or isinstance(tile, bool) or tile < 1:
+        raise InputError(f"tile {tile!r}: must be auto, off or a number of pixels")
+
+
+def prepare(
+    model: SMNet,
+    variables: Variables,
+    picture: pictures.Picture,
+    *,
+    tile: Tile = "auto",
+    max_memory: int | None = None,
+) -> None:
+    """Compile for a picture's size ahead of its turn; to be called from another thread than the one computing."""
+    height, width = (size + -size % padding.MULTIPLE for size in picture.rgb.shape[:2])
+    cut = _cut(model, height, width, tile, max_memory)
+    if cut is None:
+        compiled(model, variables, height, width)
+    else:
+        tiles.prepare(model, height, width, cut)
+
+
+def compiled(model: SMNet, variables: Variables, height: int, width: int) -> Any:
+    """The network compiled for (1, height, width, 3), a function of (variables, low); the last 16 sizes are kept."""
+    leaves, tree = jax.tree.flatten(variables)
+    kinds = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=getattr(x, "sharding", None)) for x in leaves)
+    return _compiled(model, tree, kinds, (1, height, width, 3))
+
+
+@functools.lru_cache(maxsize=16)  # a cache of our own: jit's would keep every size of a folder for good
+def _compiled(model: SMNet, tree: Any, kinds: tuple[jax.ShapeDtypeStruct, ...], shape: tuple[int, ...]) -> Any:
+    model = model.for_inference(shape[0], shape[1])
+    apply = jax.jit(lambda variables, low: model.apply(variables, low))
+    return apply.lower(jax.tree.unflatten(tree, kinds), jax.ShapeDtypeStruct(shape, jnp.float32)).compile()
+
+
+def open_weights(weights: Weights = None) -> tuple[SMNet, Variables]:
+    """Whatever names weights -> (model, variables on the device); the last named ones are kept for the next call.
+
+    Raises InputError where there are none: with the way to get some, if they were not named.
+    """
+    if isinstance(weights, tuple):
+        return weights
+    from smnet_jax.checkpoints.weights import bundled
+
+    if weights is None:
+        if not bundled():
+            raise InputError(
+                "weights: this version ships no trained ones; name a checkpoint of the published PyTorch code "
+                f"(--weights FILE.pth), or try --weights {untrained.NAME} to see the program at work"
+            )
+        weights = next(iter(bundled()))
+    path = Path(weights)
+    return _load(str(weights), path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@functools.lru_cache(maxsize=1)
+def _load(source: str, _modified: int) -> tuple[SMNet, Variables]:
+    if source == untrained.NAME:
+        return untrained.make()
+    from smnet_jax.checkpoints.weights import load
+
+    model, variables = load(source)
+    return model, jax.device_put(variables)

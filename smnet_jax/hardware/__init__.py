@@ -1,0 +1,1 @@
+"""Facts about chips and compiled programs: peaks, operations, HLO text, profiler traces."""

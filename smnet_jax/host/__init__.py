@@ -1,0 +1,1 @@
+"""The machine that runs Python: its files, its memory, its compile cache."""

@@ -1,0 +1,1 @@
+"""The network: its definition, how compilers like it, and how far a pixel sees."""

@@ -1,0 +1,1 @@
+"""Products and convolutions as XLA's CPU backend likes them."""

@@ -1,0 +1,158 @@
+"""The table between torch's names and ours: complete, exact in both directions, strict about differences.
+
+That converted weights compute the published numbers is shown in test_model.
+"""
+
+import jax
+import numpy as np
+import pytest
+import torch
+
+from smnet_jax.checkpoints import formats, torch_names
+from smnet_jax.checkpoints.torch_names import Architecture
+from smnet_jax.errors import InputError
+from smnet_jax.network.model import SMNet
+from smnet_jax.verification.torch_model import TorchSMNet
+
+
+@pytest.fixture(params=torch_names.VARIANTS)
+def state(request, fixtures):
+    return formats.read_state_dict(fixtures / "golden" / f"{request.param}_dim8.pth")
+
+
+def shapes(tree):
+    return {path: array.shape for path, array in torch_names.flatten(tree).items()}
+
+
+def initialised(variant, width):
+    model = SMNet(variant, width)
+    low = jax.ShapeDtypeStruct((1, 8, 8, 3), np.float32)
+    tree = jax.eval_shape(model.init, jax.random.key(0), low)["params"]
+    return {"/".join(key.key for key in path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def test_recognised(golden_case):
+    result = torch_names.convert(formats.read_state_dict(golden_case.checkpoint))
+    assert result.architecture == Architecture(golden_case.variant, golden_case.width, 3)
+    assert shapes(result.params) == initialised(golden_case.variant, golden_case.width)
+    assert all(name.endswith("downsamp.filt") for name in result.dropped) and len(result.dropped) == 2
+    assert len(result.unused) == {"lol": 10, "fivek": 21}[golden_case.variant]
+
+
+@pytest.mark.parametrize(
+    ("variant", "used", "published", "tensors"), [("lol", 2989221, 3034283, 88), ("fivek", 2952173, 3056282, 105)]
+)
+def test_published_sizes(variant, used, published, tensors):
+    entries = torch_names.layout(variant, 64)
+    sizes = {entry: int(np.prod(entry.shape)) for entry in entries}
+    assert len(entries) == tensors
+    assert sum(size for entry, size in sizes.items() if entry.path) == used
+    assert sum(size for entry, size in sizes.items() if not entry.is_blur) == published
+    paths = {e.path: tuple(e.shape[a] for a in e.axes) for e in entries if e.path}
+    assert paths == initialised(variant, 64)
+
+
+def test_axes(rng):
+    """HWIO for all convolutions, (in, out) for dense layers; torch has a transposed convolution as (in, out, h, w)."""
+    tensor = rng.normal(size=(4, 5, 3, 2)).astype(np.float32)
+
+    def ours(axes):
+        return torch_names.Entry("name", tensor.shape, axes, "path").ours(tensor)
+
+    assert ours(torch_names.CONV)[2, 1, 4, 3] == tensor[3, 4, 2, 1]
+    assert ours(torch_names.UP)[2, 1, 3, 4] == tensor[3, 4, 2, 1]
+    dense = torch_names.Entry("name", (4, 5), torch_names.DENSE, "path")
+    assert dense.ours(tensor[..., 0, 0])[4, 3] == tensor[3, 4, 0, 0]
+    axes = {entry.path: entry.axes for entry in torch_names.layout("fivek", 8)}
+    assert axes["block/up_half/up/kernel"] == axes["block/up_quarter/up/kernel"] == torch_names.UP
+    assert sum(moved == torch_names.UP for moved in axes.values()) == 2
+
+
+def test_round_trip_is_exact(golden_case, tmp_path):
+    published = torch.load(golden_case.checkpoint, weights_only=True)
+    result = torch_names.convert(formats.read_state_dict(golden_case.checkpoint))
+    path = tmp_path / "back.pth"
+    formats.write_state_dict(torch_names.to_torch({"params": result.params}, result.architecture), path)
+    back = torch.load(path, weights_only=True)
+    assert list(back) == list(published)
+    for name, tensor in published.items():
+        assert back[name].dtype == tensor.dtype and back[name].shape == tensor.shape
+        if name.removeprefix("module.") not in result.unused:
+            assert torch.equal(back[name], tensor), name
+    net = TorchSMNet(golden_case.variant, golden_case.width)
+    net.load_state_dict({name.removeprefix("module."): tensor for name, tensor in back.items()}, strict=True)
+    again = torch_names.convert(formats.read_state_dict(path))
+    for name, array in torch_names.flatten(again.params).items():
+        np.testing.assert_array_equal(array, torch_names.flatten(result.params)[name])
+
+
+def test_unused_tensors_start_as_torch_starts_them():
+    """The same bound as torch's own layers, and the same numbers on every call."""
+    entries = [entry for entry in torch_names.layout("fivek", 16) if not entry.path and not entry.is_blur]
+    fresh = TorchSMNet("fivek", 16).state_dict()
+    for entry in entries:
+        ours, theirs = entry.initial(), fresh[entry.name].numpy()
+        assert ours.dtype == np.float32 and ours.shape == theirs.shape
+        np.testing.assert_array_equal(ours, entry.initial())
+        if entry.axes == torch_names.SLOPE:
+            np.testing.assert_array_equal(ours, theirs)
+        elif ours.size >= 32:
+            bound = (entry.fan_in or np.prod(entry.shape[1:])) ** -0.5
+            for values in (ours, theirs):
+                assert 0.8 * bound < abs(values).max() <= bound
+
+
+def test_every_difference_is_told(state):
+    last = list(state)[-1]
+    state["extra"] = np.zeros((2, 3), np.float32)
+    state["\x1b[31m\n"] = np.zeros(1, np.float32)
+    state["out_conv2.bias"] = np.zeros(5, np.float32)
+    state["out_conv4.bias"] = np.zeros(3, np.int64)
+    state["out_conv4.weight"] = np.full((3, 4, 1, 1), np.nan, np.float32)
+    state["downsample.residualdownsample.downsamp.filt"] = np.full((8, 1, 3, 3), 1 / 9, np.float32)
+    del state["prelu.weight"], state[last]
+    with pytest.raises(InputError) as caught:
+        torch_names.convert(state, source="photos.pth")
+    first, *others = str(caught.value).splitlines()
+    assert first.startswith("photos.pth: 8 of its tensors differ from SMNet's variant")
+    assert "width 8" in first
+    assert sorted(line.split(" (")[0] for line in others) == sorted(
+        [
+            "another blur: downsample.residualdownsample.downsamp.filt is not [1 2 1] x [1 2 1] / 16, which is built "
+            "into this network",
+            "differs: out_conv2.bias is",
+            "differs: out_conv4.bias is",
+            "missing: prelu.weight",
+            f"missing: {last}",
+            "not finite: out_conv4.weight holds NaN or infinity",
+            "unknown: 'extra'",
+            "unknown: '\\x1b[31m\\n'",
+        ]
+    )
+    assert "differs: out_conv2.bias is (5,) float32, must be (8,) float32" in others
+    assert "unknown: 'extra' (2, 3) float32" in others
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in torch_names.layout("fivek", 8)])
+def test_each_tensor_is_needed(name, fixtures):
+    state = formats.read_state_dict(fixtures / "golden" / "fivek_dim8.pth")
+    del state[name]
+    with pytest.raises(InputError, match=f"missing: {name}"):
+        torch_names.convert(state)
+
+
+def test_another_network():
+    with pytest.raises(InputError, match="no SMNet checkpoint: it has 0 of the 88 tensors"):
+        torch_names.convert({"features.0.weight": np.zeros((64, 3, 3, 3), np.float32)})
+
+
+def test_width_that_is_no_multiple_of_four():
+    state = {entry.name: entry.initial() for entry in torch_names.layout("lol", 6)}
+    with pytest.raises(InputError, match="width 6: must be a positive multiple of 4"):
+        torch_names.convert(state)
+
+
+def test_parameters_of_another_architecture(state):
+    result = torch_names.convert(state)
+    with pytest.raises(InputError, match="differ from variant"):
+        torch_names.to_torch({"params": result.params}, Architecture(result.architecture.variant, 12))

@@ -1,0 +1,43 @@
+"""Rows over several devices: in a process of its own, because the number of devices is fixed when JAX starts."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = """
+import jax, numpy as np
+from jax.sharding import AxisType
+from smnet_jax.enhancement.devices import enhance_in_rows
+from tests.support.networks import network
+
+assert jax.device_count() == 4
+rng = np.random.default_rng(0)
+cases = ("lol", 196, 4, "subpixel"), ("fivek", 184, 3, "packed"), ("lol", 64, 2, "conv")
+for variant, height, count, form in cases:
+    model, variables = network(variant, form)
+    low = rng.random((height, 20, 3), np.float32) * np.linspace(0.1, 1, height, dtype=np.float32)[:, None, None]
+    mesh = jax.make_mesh((count,), ("rows",), axis_types=(AxisType.Auto,), devices=jax.devices()[:count])
+    whole = np.asarray(jax.jit(model.apply)(variables, low[None]))[0]
+    error = np.abs(enhance_in_rows(model, variables, low, mesh) - whole).max()
+    assert error < 1e-5 * np.abs(whole).max(), (variant, form, error)
+full = jax.make_mesh((4,), ("rows",), axis_types=(AxisType.Auto,))
+try:
+    enhance_in_rows(model, variables, np.tile(low, (2, 1, 1))[:100], full)
+except ValueError as error:
+    assert "too few" in str(error)
+else:
+    raise AssertionError("100 rows over 4 devices were not refused")
+"""
+
+
+def test_rows_over_devices_equal_one_device():
+    flags = "--xla_force_host_platform_device_count=4"
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAM],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from smnet_jax.enhancement.scratch import Features, Kept
+from smnet_jax.network.halo import spans
+
+
+@pytest.mark.parametrize("tile", [(40, 40), (8, 400), (400, 20)])
+def test_values_are_replaced_while_their_neighbours_are_read(tile, tmp_path):
+    """Each sweep adds 1 to every pixel; a window that met a new value too early would add 2."""
+    rows, columns = spans(300, tile[0]), spans(120, tile[1])
+    features = Features(300, 120, 2, np.float32, rows[0].size, tmp_path)
+    start = np.random.default_rng(0).random((300, 120, 2), np.float32)
+    features.write(slice(0, 300), slice(0, 120), start)
+    for sweep in range(1, 5):
+        features.turn()
+        for row in features.order(rows):
+            for column in columns:
+                window = features.read(row.window, column.window)
+                assert np.abs(window - start[row.window, column.window] - (sweep - 1)).max() < 1e-5
+                features.write(row.core, column.core, window[row.core_in_window, column.core_in_window] + 1)
+    features.turn()
+    assert np.abs(features.read(slice(0, 300), slice(0, 120)) - start - 4).max() < 1e-5
+
+
+def test_the_file_has_one_window_more_than_the_picture(tmp_path):
+    assert Features(300, 120, 2, np.float32, 96, tmp_path).values.shape == (396, 120, 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_kept_arrays_come_back_until_they_are_void(tmp_path):
+    kept = Kept(3, (4, 5), np.float32, tmp_path)
+    for number in (0, 2):
+        kept.offer(number, np.full((4, 5), number, np.float32), seconds=1)
+    assert [None if (found := kept.get(number)) is None else found.max() for number in range(3)] == [0, None, 2]
+    assert list(tmp_path.iterdir()) == []
+    kept.forget()
+    assert kept.get(0) is None
+    kept.close()
+
+
+def test_what_is_computed_faster_than_written_is_not_kept(tmp_path):
+    kept = Kept(3, (4, 5), np.float32, tmp_path)
+    for number in range(3):
+        kept.offer(number, np.zeros((4, 5), np.float32), seconds=0)
+    assert kept.numbers == {0}
+    kept.close()
+
+
+def test_no_more_is_kept_than_the_disk_has_room_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("smnet_jax.enhancement.scratch._free", lambda _: 200)
+    kept = Kept(3, (4, 5), np.float32, tmp_path)
+    for number in range(3):
+        kept.offer(number, np.zeros((4, 5), np.float32), seconds=1)
+    assert kept.numbers == {0, 1}
+    kept.close()
+    assert Kept(3, (8, 8), np.float32, tmp_path).get(0) is None

@@ -1,0 +1,98 @@
+from pathlib import Path
+
+import pytest
+
+from smnet_jax.errors import InputError
+from smnet_jax.images import naming
+from smnet_jax.images.naming import Job
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch) -> Path:
+    """Pictures, and what lies between pictures."""
+    for name in ("a.jpg", "a.png", "B.JPEG", "notes.txt", ".hidden.jpg", "deep/c.webp", "deep/er/d.tiff", ".git/e.png"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def places(inputs, out="out") -> list[str]:
+    return [str(place) for _, place in naming.find(inputs, outside=Path(out))]
+
+
+def test_folders_are_searched_to_the_bottom_in_order(tree):
+    assert places(["in"]) == ["B.JPEG", "a.jpg", "a.png", "deep/c.webp", "deep/er/d.tiff"]
+    assert places([str(tree / "in" / "deep")]) == ["c.webp", "er/d.tiff"]
+
+
+def test_results_of_an_earlier_run_inside_the_folder_are_not_inputs(tree):
+    assert places(["in"], out="in/deep") == ["B.JPEG", "a.jpg", "a.png"]
+    assert len(places(["in"], out="in")) == 5
+
+
+def test_patterns_keep_the_structure_below_their_fixed_part(tree):
+    assert places(["in/*.jpg"]) == ["a.jpg"]
+    assert places(["in/**/*.tiff"]) == ["deep/er/d.tiff"]
+    assert places(["in/d*"]) == ["deep/c.webp", "deep/er/d.tiff"]
+    assert places([str(tree / "in" / "*.p?g")]) == ["a.png"]
+
+
+def test_files_named_outright_are_taken_as_they_are_and_each_once(tree):
+    assert places(["in/notes.txt", "in/.hidden.jpg"]) == ["notes.txt", ".hidden.jpg"]
+    assert places(["in/a.jpg", "in/a.jpg", "in/deep/../a.jpg", "in"])[:2] == ["a.jpg", "B.JPEG"]
+    (tree / "in" / "odd[1].jpg").write_bytes(b"x")
+    assert places(["in/odd[1].jpg"]) == ["odd[1].jpg"]
+
+
+@pytest.mark.parametrize("name", ["nothing.jpg", "in/*.gif", "in/*.txt", "empty", "nowhere/*"])
+def test_what_is_not_there_is_an_error(tree, name):
+    (tree / "empty").mkdir()
+    with pytest.raises(InputError, match=name.replace("*", r"\*")):
+        places([name])
+
+
+def targets(found, **options) -> list[str]:
+    pairs = [(Path(name), Path(name)) if isinstance(name, str) else name for name in found]
+    return [str(job.target) for job in naming.plan(pairs, Path("out"), **options)]
+
+
+def test_results_are_named_after_their_inputs():
+    assert targets(["x/a.jpg", "b.PNG"]) == ["out/x/a.jpg", "out/b.PNG"]
+    assert targets(["a.jpg"], suffix="_bright") == ["out/a_bright.jpg"]
+    assert targets(["scan"]) == ["out/scan.png"]
+    assert targets(["a.jpg"], kind="webp") == ["out/a.webp"]
+
+
+def test_clashes_are_resolved():
+    assert targets(["a.jpg", "a.png", "a.bmp"], kind="png") == ["out/a.png", "out/a_png.png", "out/a_bmp.png"]
+    twice = [(Path("x/a.jpg"), Path("a.jpg")), (Path("y/a.jpg"), Path("a.jpg")), (Path("z/A.JPG"), Path("A.JPG"))]
+    assert targets(twice) == ["out/a.jpg", "out/a_2.jpg", "out/A_3.JPG"]
+    assert targets(["a.jpg", "a_2.jpg", (Path("y/a.jpg"), Path("a.jpg"))]) == [
+        "out/a.jpg",
+        "out/a_2.jpg",
+        "out/a_3.jpg",
+    ]
+
+
+def test_comparisons_have_names_of_their_own():
+    found = [(Path("a.jpg"), Path("a.jpg")), (Path("a_compare.jpg"), Path("a_compare.jpg"))]
+    jobs = naming.plan(found, Path("out"), compare=True)
+    names = [str(path) for job in jobs for path in (job.target, job.comparison)]
+    assert len(set(names)) == 4 and names[:2] == ["out/a.jpg", "out/a_compare.jpg"]
+
+
+def test_existing_files_are_protected(tree):
+    job = Job(Path("in/a.jpg"), Path("in/a.jpg"))
+    for skip in (False, True):
+        with pytest.raises(InputError, match="is an input"):
+            naming.protect([job], overwrite=False, skip=skip)
+    assert naming.protect([job], overwrite=True, skip=False) == [job]
+
+    crossed = Job(Path("in/a.jpg"), Path("in/deep/../a.png"))
+    with pytest.raises(InputError, match="is an input"):
+        naming.protect([crossed, Job(Path("in/a.png"), Path("new.png"))], overwrite=False, skip=False)
+    with pytest.raises(InputError, match="already there"):
+        naming.protect([crossed], overwrite=False, skip=False)
+    fresh = Job(Path("in/a.png"), Path("new.png"))
+    assert naming.protect([crossed, fresh], overwrite=False, skip=True) == [fresh]

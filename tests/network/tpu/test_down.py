@@ -1,0 +1,50 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from smnet_jax.network import layers, tpu
+
+
+def plain(a, slope, kernel):
+    """(N,H,W,c) -> (N,H/2,W/2,O), layer by layer."""
+    return layers.straight_conv1x1(layers.blur_down(layers.prelu(a, slope), "straight"), kernel)
+
+
+def of_pairs(a, slope, kernel):
+    # What lies beside the picture is nobody's: 7 would be seen.
+    return tpu.blur_down(
+        tpu.pack(jnp.pad(a, ((0, 0), (0, 0), (1, 1), (0, 0)), constant_values=7)), slope, kernel, "highest"
+    )
+
+
+def of_pixels(a, slope, kernel):
+    return tpu.blur_down_pixels(a, slope, kernel, "highest")
+
+
+@pytest.mark.parametrize("ours", [of_pairs, of_pixels])
+@pytest.mark.parametrize("slope", [0.25, 0.0, -0.5])
+@pytest.mark.parametrize("size", [(4, 4), (8, 12)])
+def test_down_and_its_gradients(rng, ours, slope, size):
+    a = jnp.asarray(rng.normal(size=(2, *size, 3)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(1, 1, 3, 6)), jnp.float32)
+    weights = jnp.asarray(rng.normal(size=(2, size[0] // 2, size[1] // 2, 6)), jnp.float32)
+
+    def weighted(f):
+        return lambda *of: ((y := f(*of)) * weights).sum() + (y**2).sum()
+
+    with jax.default_matmul_precision("highest"):
+        of = a, jnp.float32(slope), kernel
+        np.testing.assert_allclose(ours(*of), plain(*of), atol=1e-5)
+        found, wanted = (jax.grad(weighted(f), argnums=(0, 1, 2))(*of) for f in (ours, plain))
+    for x, y in zip(found, wanted, strict=True):
+        assert x.shape == y.shape
+        np.testing.assert_allclose(x, y, atol=2e-5 * max(1, float(abs(y).max())))
+
+
+def test_nobodys_pixels_have_no_gradient(rng):
+    a = jnp.asarray(rng.normal(size=(1, 4, 5, 6)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(1, 1, 3, 6)), jnp.float32)
+    found = jax.grad(lambda a: tpu.blur_down(a, jnp.float32(0.25), kernel, None).sum())(a)
+    np.testing.assert_array_equal(found, tpu.inside(found))
+    assert (tpu.unpack_shifted(found) != 0).all()

@@ -1,0 +1,90 @@
+"""Run by test_parallel.py in a process of its own, with eight CPU devices: prints what it found as JSON."""
+
+import dataclasses
+import functools
+import json
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from smnet_jax.checkpoints import weights
+from smnet_jax.hardware.hlo import Program
+from smnet_jax.network.initialisation import initialise
+from smnet_jax.training import loop, parallel
+from smnet_jax.training import step as steps
+from smnet_jax.training.config import Config
+from smnet_jax.training.schedule import learning_rate, plan
+
+CONFIG = Config(width=4, blocks=1, crop=16, batch=8, loss="l1_ssim", steps=20, ema=0.9, data="made:8", log_steps=1)
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "jit": {"devices": 8},
+    "pmap": {"devices": 8, "parallel": "pmap"},
+    "rows": {"devices": 8, "rows": 2},
+    "accumulated": {"devices": 4, "accumulate": 2},
+    "accumulated under pmap": {"devices": 4, "accumulate": 2, "parallel": "pmap"},
+}
+
+
+def twenty_steps(config: Config) -> tuple[list[np.ndarray], int]:
+    """All arrays of the state after twenty steps from the same start on the same batches, and the bytes that a device
+    puts into sums over devices in each step."""
+    mesh = parallel.make_mesh(config)
+    model = steps.make_model(config)
+    step = functools.partial(
+        steps.train_step,
+        loss=steps.make_loss(config, model, config.loss),
+        optimizer=steps.make_optimizer(config),
+        rate=learning_rate(config, plan(config, 8)),
+        ema=config.ema,
+        accumulate=steps.parts_of_batch(config, model, 8 // mesh.shape["data"], "cpu"),
+    )
+    compiled: Any = parallel.compile_step(step, mesh, config.parallel)
+    state = parallel.replicate(steps.init_state(config, initialise(model, 0)["params"]), mesh)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        batch = {name: rng.random((8, 16, 16, 3), np.float32) for name in ("low", "high")}
+        shared = parallel.share_batch(batch, mesh)
+        state, scalars = compiled(state, shared, {})
+    sums = Program(compiled.lower(state, shared, {}).compile().as_text()).collective_bytes().get("all-reduce", 0)
+    return [np.asarray(x) for x in [*jax.tree.leaves(state), *jax.tree.leaves(scalars)]], sums
+
+
+def moved_between_device_counts(folder: Path) -> float:
+    """Largest difference of the weights: four steps on eight devices, then on one, against all on one."""
+    config = dataclasses.replace(CONFIG, steps=8)
+    tell = loop.Run._tell
+
+    def told(self: loop.Run, *args) -> None:
+        tell(self, *args)
+        if self.step == 4 and self.config.devices == 8:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    loop.Run._tell = told  # type: ignore
+    assert not loop.train(dataclasses.replace(config, devices=8), folder / "moved").finished
+    for name in ("moved", "still"):
+        assert loop.train(dataclasses.replace(config, devices=1), folder / name).finished
+    moved, still = (weights.read(folder / name / "weights").params for name in ("moved", "still"))
+    return max(float(np.abs(a - b).max()) for a, b in zip(jax.tree.leaves(moved), jax.tree.leaves(still), strict=True))
+
+
+def main() -> None:
+    parallel.prepare_cpu_devices(8)
+    one, _ = twenty_steps(dataclasses.replace(CONFIG, devices=1))
+    params = initialise(steps.make_model(CONFIG), 0)["params"]
+    found: dict[str, Any] = {"summed": {}, "parameters": sum(4 * x.size for x in jax.tree.leaves(params))}
+    for name, change in LAYOUTS.items():
+        other, found["summed"][name] = twenty_steps(dataclasses.replace(CONFIG, **change))
+        found[name] = max(float(np.abs(a.astype(float) - b).max()) for a, b in zip(one, other, strict=True))
+    with tempfile.TemporaryDirectory() as folder:
+        found["moved"] = moved_between_device_counts(Path(folder))
+    json.dump(found, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
