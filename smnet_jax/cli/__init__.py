@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from smnet_jax.errors import InputError
 
-COMMANDS = ("enhance", "train", "evaluate", "convert", "verify", "bench", "export")
+COMMANDS = ("enhance", "train", "evaluate", "convert", "verify", "bench", "export", "serve")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
