@@ -15,7 +15,7 @@ from PIL import Image
 from smnet_jax.checkpoints import untrained
 from smnet_jax.enhancement import memory, tiles
 from smnet_jax.errors import InputError
-from smnet_jax.images import padding, pictures
+from smnet_jax.images import padding, pictures, transparency
 from smnet_jax.network.model import SMNet
 
 Variables = Mapping[str, Any]
@@ -37,7 +37,8 @@ def enhance(
     """Brighten a dark picture; the same kind of thing comes back that went in.
 
     image: a Pillow image of any mode but I and F, or an array (H,W) gray, (H,W,3) sRGB or (H,W,4) sRGB and alpha,
-        of uint8, uint16, or float in [0, 1]; at least 8x8. Alpha is not touched, gray stays gray. Pillow images keep
+        of uint8, uint16, or float in [0, 1]; at least 8x8. Alpha is not touched, nor colours
+        under alpha 0, and these change nothing elsewhere; gray stays gray. Pillow images keep
         EXIF and colour profile in `info`; palettes come back as RGB(A), CMYK as RGB. Arrays come back as numpy arrays.
     weights: a bundled name, a converted directory, a .pth or .safetensors file, or (model, variables); the bundled
         weights if None.
@@ -75,7 +76,10 @@ def enhance_picture(
     """
     notes: list[str] = []
     how: dict[str, Any] = {"tile": tile, "max_memory": max_memory, "progress": progress, "note": notes.append}
-    rgb = _brightened(functools.partial(_brighten, model, variables, **how), picture.rgb, picture.gray, strength)
+    low = picture.rgb if picture.alpha is None else transparency.filled(picture.rgb, picture.alpha)
+    rgb = _brightened(functools.partial(_brighten, model, variables, **how), low, picture.gray, strength)
+    if low is not picture.rgb and picture.alpha is not None:
+        rgb = np.where(picture.alpha[..., None] > 0, rgb, picture.rgb)
     return dataclasses.replace(picture, rgb=rgb, notes=(*picture.notes, *notes))
 
 
@@ -100,7 +104,12 @@ def _enhance_array(brighten: Brighten, values: np.ndarray, strength: float) -> n
     gray = values.ndim == 2
     low = values.astype(np.float32) / peak
     rgb = np.repeat(low[..., None], 3, axis=2) if gray else low[..., :3]
-    rgb = np.clip(_brightened(brighten, rgb, gray, strength), 0, 1) * peak
+    if values.ndim == 3 and values.shape[2] == 4:
+        seen = transparency.filled(rgb, low[..., 3])
+        rgb = np.where(low[..., 3:] > 0, _brightened(brighten, seen, gray, strength), rgb)
+    else:
+        rgb = _brightened(brighten, rgb, gray, strength)
+    rgb = np.clip(rgb, 0, 1) * peak
     if peak != 1:
         rgb = np.rint(rgb)
     if gray:

@@ -35,7 +35,11 @@ class Profile:
     def to_srgb(self, rgb: np.ndarray) -> np.ndarray:
         """(..., 3) float in this profile to sRGB float32; colours outside sRGB's gamut leave [0, 1]."""
         linear = np.stack([np.interp(rgb[..., c], _NODES, self.curves[c]) for c in range(3)], axis=-1)
-        return from_linear(linear @ self.matrix.T).astype(np.float32)
+        return self.linear_to_srgb(linear).astype(np.float32)
+
+    def linear_to_srgb(self, linear: np.ndarray) -> np.ndarray:
+        """(..., 3) linear light of this profile's primaries to sRGB."""
+        return from_linear(linear @ self.matrix.T)
 
     def from_srgb(self, rgb: np.ndarray) -> np.ndarray:
         """(..., 3) sRGB to this profile, float32, clipped to its gamut: the inverse of `to_srgb`."""

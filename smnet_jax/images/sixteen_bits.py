@@ -8,6 +8,7 @@ without a decoder of our own. Gray 16-bit pictures need none of this.
 import struct
 import sys
 import zlib
+from collections.abc import Sequence
 from typing import IO
 
 import numpy as np
@@ -49,7 +50,14 @@ def _set_raw_mode(image: Image.Image, mode: str) -> None:
     image.tile = [tile._replace(args=changed(tile.args)) for tile in image.tile]  # type: ignore[attr-defined]
 
 
-def write_png(file: IO[bytes], pixels: np.ndarray, *, exif: bytes | None = None, icc: bytes | None = None) -> None:
+def write_png(
+    file: IO[bytes],
+    pixels: np.ndarray,
+    *,
+    exif: bytes | None = None,
+    icc: bytes | None = None,
+    chunks: Sequence[tuple[bytes, bytes]] = (),
+) -> None:
     """Write (H, W, 1|2|3|4) uint16 (gray, gray and alpha, RGB, RGBA) as PNG (W3C PNG, third edition)."""
     height, width, channels = pixels.shape
     rows = pixels.astype(">u2").reshape(height, -1).view(np.uint8)  # (H, bytes)
@@ -64,6 +72,8 @@ def write_png(file: IO[bytes], pixels: np.ndarray, *, exif: bytes | None = None,
         _chunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc))
     if exif:
         _chunk(file, b"eXIf", exif.removeprefix(b"Exif\0\0"))
+    for name, data in chunks:
+        _chunk(file, name, data)
     packer = zlib.compressobj(6)
     for start in range(0, height, 64):  # in bands: a chunk may not pass 2 GiB, nor need the copy be that large
         if data := packer.compress(filtered[start : start + 64].tobytes()):

@@ -76,5 +76,5 @@ def test_what_is_no_picture_is_refused_in_one_line(tmp_path, content):
 
 
 def test_missing_file_is_refused(tmp_path):
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="no such file"):
         decode(tmp_path / "absent.png")

@@ -273,7 +273,9 @@ def test_sixteen_bits_are_kept_or_their_loss_said(tmp_path):
     assert np.array_equal(pictures.to_values(pictures.read(tmp_path / "x.png")), values)
     assert pictures.write(gray, tmp_path / "g.tif") == ()
     assert np.array_equal(pictures.to_values(pictures.read(tmp_path / "g.tif"))[..., 0], values[..., 0])
-    for suffix in ("jpg", "tif", "webp", "bmp"):
+    assert pictures.write(deep, tmp_path / "d.tif") == ()
+    assert np.array_equal(pictures.to_values(pictures.read(tmp_path / "d.tif")), values)
+    for suffix in ("jpg", "webp", "bmp", "avif"):
         assert "8 of its 16 bits" in pictures.write(deep, tmp_path / f"y.{suffix}")[0]
 
 
