@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from smnet_jax.cli.terminal import printable, tolerate_any_character
 from smnet_jax.errors import InputError
 
 COMMANDS = ("enhance", "train", "evaluate", "convert", "verify", "bench", "export", "serve")
@@ -22,10 +23,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: done; 1: done, but some inputs failed and were named; 2: unusable input, one line on stderr; 130: interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    tolerate_any_character()
     try:
         return _dispatch(arguments)
     except InputError as error:
-        print(f"smnet: {error}", file=sys.stderr)
+        print(f"smnet: {printable(str(error))}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:  # JAX_PLATFORMS names a backend that is not there
+        if "Unable to initialize backend" not in str(error):
+            raise
+        platforms = os.environ.get("JAX_PLATFORMS", "")
+        reason = printable(" ".join(str(error).split())[:200])
+        print(f"smnet: JAX_PLATFORMS={platforms}: {reason}; unset it, or install jax for it", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("smnet: interrupted; finished outputs are kept", file=sys.stderr)

@@ -15,12 +15,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from smnet_jax.cli.terminal import printable
 from smnet_jax.errors import InputError
 from smnet_jax.host import allocator
 
 SUMMARY = "brighten dark pictures"
 
-_FORMATS = ("jpg", "png", "webp", "bmp", "tiff")
+_FORMATS = ("jpg", "png", "webp", "bmp", "tiff", "avif")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
     started = time.monotonic()
     tile = _checked(args)
     max_memory = memory_size(args.max_memory)
-    jobs = _jobs(args)
+    passed: list[Path] = []
+    jobs, earlier = _jobs(args, passed)
     allocator.keep_freed_memory()
 
     # Only from here on is JAX imported: a wrong file name is told at once.
@@ -86,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
                     say(f"{job.source}: {note}")
             records.append(record)
             advance(len(records))
-    return _finish(args, records, time.monotonic() - started)
+    return _finish(args, records, passed, earlier, time.monotonic() - started)
 
 
 def _list_weights() -> int:
@@ -130,9 +132,10 @@ def memory_size(size: str | None) -> int | None:
     return int(float(match[1]) * (1 << 30 if match[2] == "G" else 1 << 20))
 
 
-def _jobs(args: argparse.Namespace) -> list[Any]:
+def _jobs(args: argparse.Namespace, passed: list[Path]) -> tuple[list[Any], list[Path]]:
+    """What is to be done, and the results of an earlier run that were found among the inputs."""
     from smnet_jax.images import naming
-    from smnet_jax.images.pictures import FORMATS
+    from smnet_jax.images.formats import WRITTEN as FORMATS
 
     out = Path(args.out)
     inputs = list(args.inputs)
@@ -140,9 +143,9 @@ def _jobs(args: argparse.Namespace) -> list[Any]:
         inputs.append(str(samples()))
     if not inputs:
         raise InputError("no input: name pictures or folders, or try --samples")
-    found = naming.find(inputs, outside=out)
+    found = naming.find(inputs, outside=out, passed=passed)
     names_a_file = bool(out.suffix) and not out.is_dir() and not args.out.endswith(("/", os.sep))
-    to_file = names_a_file and len(inputs) == 1 and Path(inputs[0]).is_file()
+    to_file = names_a_file and len(inputs) == 1 and found[0][0] == Path(inputs[0])
     if to_file and out.suffix.lower() not in FORMATS:
         raise InputError(
             f"{out}: results are written as {', '.join(FORMATS)}; for a folder of this name write it with / at the end"
@@ -151,8 +154,11 @@ def _jobs(args: argparse.Namespace) -> list[Any]:
         raise InputError(f"{out}: contradicts --format {args.format}; leave one of them out")
     if names_a_file and not to_file and out.suffix.lower() in FORMATS:
         raise InputError(f"{out}: is the name of one picture, but {len(found)} are to be written; name a folder")
-    jobs = naming.plan(found, out, to_file=to_file, suffix=args.suffix, kind=args.format, compare=args.compare)
-    return naming.protect(jobs, overwrite=args.overwrite, skip=args.skip_existing)
+    how: dict[str, Any] = {"to_file": to_file, "suffix": args.suffix, "kind": args.format}
+    earlier = naming.without_results(found, inputs, naming.plan(found, out, compare=True, **how))
+    found = [pair for pair in found if pair[0] not in earlier]
+    jobs = naming.plan(found, out, compare=args.compare, **how)
+    return naming.protect(jobs, overwrite=args.overwrite, skip=args.skip_existing), earlier
 
 
 def samples() -> Path:
@@ -245,24 +251,37 @@ def _progress(total: int) -> Iterator[Any]:
             lambda done: progress.update(
                 task, completed=max(done, progress.tasks[0].completed), visible=total > 1 or 0 < done < 1
             ),
-            lambda text: console.print(_printable(text), markup=False, highlight=False, emoji=False, soft_wrap=True),
+            lambda text: console.print(printable(text), markup=False, highlight=False, emoji=False, soft_wrap=True),
         )
 
 
-def _finish(args: argparse.Namespace, records: list[dict[str, Any]], seconds: float) -> int:
-    failed = [record["input"] for record in records if "error" in record]
-    done = len(records) - len(failed)
+def _finish(
+    args: argparse.Namespace, records: list[dict[str, Any]], passed: list[Path], earlier: list[Path], seconds: float
+) -> int:
+    from smnet_jax.images import formats
+
+    shut = [path for path in passed if os.path.isdir(path)]  # noqa: PTH112
+    files = [path for path in passed if path not in shut]
+    failed = [record["input"] for record in records if "error" in record] + [str(path) for path in shut]
+    done = len(records) - sum("error" in record for record in records)
     if args.json:
-        print(json.dumps({"seconds": round(seconds, 3), "pictures": records}, indent=1))
+        records += [{"input": str(path), "error": "cannot be listed"} for path in shut]
+        told: dict[str, Any] = {"seconds": round(seconds, 3), "pictures": records}
+        told["passed_over"] = [str(path) for path in files]
+        if files:
+            told["remedy"] = formats.passed_over(files)
+        print(json.dumps(told, indent=1))
         return 1 if failed else 0
     sentence = f"{done} picture{'s' * (done != 1)} enhanced in {seconds:.1f} s, written to {args.out}"
     if failed:
         shown = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
         sentence += f"; {len(failed)} failed: {shown}"
-    print(_printable(sentence))
+    print(printable(sentence))
+    for path in shut:
+        print(printable(f"smnet: {path}: cannot be listed; nothing in it was enhanced"), file=sys.stderr)
+    if earlier:
+        plural = "s" * (len(earlier) != 1)
+        print(f"left out {len(earlier)} result{plural} of an earlier run found among the inputs")
+    if about := formats.passed_over(files):
+        print(printable(about))
     return 1 if failed else 0
-
-
-def _printable(text: str) -> str:
-    """File names need not be UTF-8; what is not is shown as \\xff."""
-    return text.encode("utf-8", "backslashreplace").decode()

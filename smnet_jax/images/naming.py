@@ -3,11 +3,15 @@
 import dataclasses
 import glob
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from smnet_jax.errors import InputError
-from smnet_jax.images.pictures import FORMATS
+from smnet_jax.images import formats
+from smnet_jax.images.formats import WRITTEN as FORMATS
+
+_LONGEST_NAME = 255  # bytes, on nearly every file system
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,54 +23,104 @@ class Job:
     comparison: Path | None = None
 
 
-def find(inputs: Sequence[str], *, outside: Path) -> list[tuple[Path, Path]]:
+def find(inputs: Sequence[str], *, outside: Path, passed: list[Path] | None = None) -> list[tuple[Path, Path]]:
     """Files, folders (recursive) and glob patterns -> (file, its place below the output folder), each file once.
 
-    Structure below a folder, or below the fixed part of a pattern, is kept. In folders only pictures count, by suffix;
-    hidden files and whatever lies in `outside`, the output folder, are passed over. A file named outright is always
-    taken. Raises InputError for what does not exist and for a folder or pattern without pictures.
+    Structure below a folder, or below the fixed part of a pattern, is kept. In folders only pictures that can be read
+    here count, by suffix; hidden files and whatever lies in `outside`, the output folder, are left out. A file named
+    outright is always taken. `passed` receives the other files of folders, and folders that cannot be listed.
+    Raises InputError for what does not exist and for a folder or pattern without pictures.
     """
-    found: dict[Path, tuple[Path, Path]] = {}
+    passed = [] if passed is None else passed
+    found: dict[str, tuple[Path, Path]] = {}
     for name in inputs:
-        for path, place in _expand(name, outside):
-            found.setdefault(path.resolve(), (path, place))
+        for path, place in _expand(name, outside, passed):
+            found.setdefault(os.path.realpath(path), (path, place))  # unlike Path.resolve, at ease with looping links
     return list(found.values())
 
 
-def _expand(name: str, outside: Path) -> list[tuple[Path, Path]]:
+def _expand(name: str, outside: Path, passed: list[Path]) -> list[tuple[Path, Path]]:
     path = Path(name)
-    if path.is_dir():
-        inside = [(p, p.relative_to(path)) for p in pictures_below(path, outside)]
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 (Path's questions answer "no" to some errors and raise others)
+    except (FileNotFoundError, NotADirectoryError):
+        mode = None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        if not glob.has_magic(name):
+            raise InputError(f"{name}: cannot be read ({reason})") from error
+        mode = None
+    if mode is not None and stat.S_ISDIR(mode):
+        inside = [(p, p.relative_to(path)) for p in pictures_below(path, outside, passed)]
         if not inside:
-            raise InputError(f"{name}: no picture in this folder ({', '.join(FORMATS)})")
+            sentence = formats.passed_over(passed)
+            raise InputError(
+                f"{name}: no picture in this folder" + (f"; {sentence}" if sentence else f" ({', '.join(FORMATS)})")
+            )
         return inside
-    if path.exists():
+    if mode is not None:
         return [(path, Path(path.name))]
     if not glob.has_magic(name):
         raise InputError(f"{name}: no such file or folder")
-    fixed = Path(*[p for p, magic in zip(path.parts, _magic_from(path), strict=True) if not magic])
-    matches = [Path(m) for m in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207 (Path.glob refuses absolute ones)
-    files = [m for m in matches if m.is_file() and m.suffix.lower() in FORMATS]
-    below = [p for m in matches if m.is_dir() for p in pictures_below(m, outside)]
+    pattern, fixed = _pattern(path)
+    matches = [Path(m) for m in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 (Path.glob refuses absolute ones)
+    files = [m for m in matches if m.suffix.lower() in formats.READ and _is_file(m)]
+    below = [p for m in matches if os.path.isdir(m) for p in pictures_below(m, outside, passed)]  # noqa: PTH112
+    passed += [m for m in files if not formats.readable(m)]
+    files = [m for m in files if formats.readable(m)]
     if not files and not below:
-        raise InputError(f"{name}: matches no picture")
+        sentence = formats.passed_over(passed)
+        raise InputError(f"{name}: matches no picture" + (f"; {sentence}" if sentence else ""))
     return [(p, p.relative_to(fixed)) for p in (*files, *below)]
 
 
-def _magic_from(path: Path) -> list[bool]:
-    """For each part, whether it or an earlier one is a pattern."""
-    first = next(i for i, part in enumerate(path.parts) if glob.has_magic(part))
-    return [i >= first for i in range(len(path.parts))]
+def _pattern(path: Path) -> tuple[str, Path]:
+    """The pattern for glob, and its fixed part: what exists under the very name is meant so, "[2024] trip" say."""
+    fixed, rest = Path(), list(path.parts)
+    while rest and (os.path.lexists(fixed / rest[0]) or not glob.has_magic(rest[0])):
+        fixed /= rest.pop(0)
+    return str(Path(glob.escape(str(fixed)), *rest)), fixed
 
 
-def pictures_below(folder: Path, outside: Path | None = None) -> Iterator[Path]:
-    """Every picture below `folder` by its suffix, sorted; nothing hidden, nothing in `outside` if that lies inside."""
-    shut = outside.resolve() if outside else None
-    for root, folders, files in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and (Path(root) / f).resolve() != shut)
+def _is_file(path: Path) -> bool:
+    """Whether it is an ordinary file, or a link to one: reading a pipe by accident may never end."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116
+    except (OSError, ValueError):
+        return False
+
+
+def pictures_below(folder: Path, outside: Path | None = None, passed: list[Path] | None = None) -> Iterator[Path]:
+    """Every readable picture below `folder` by its suffix, sorted; nothing hidden, nothing in `outside` if inside.
+
+    `passed` receives the other files, pipes and dangling links included, and folders that cannot be listed.
+    """
+    passed = [] if passed is None else passed
+    shut = os.path.realpath(outside) if outside else None
+    for root, folders, files in os.walk(folder, onerror=lambda error: passed.append(Path(error.filename))):
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and os.path.realpath(Path(root) / f) != shut)
         for name in sorted(files):
-            if Path(name).suffix.lower() in FORMATS and not name.startswith("."):
-                yield Path(root) / name
+            path = Path(root) / name
+            if name.startswith("."):
+                continue
+            if formats.readable(path) and _is_file(path):
+                yield path
+            else:
+                passed.append(path)
+
+
+def without_results(found: Sequence[tuple[Path, Path]], inputs: Sequence[str], jobs: Sequence[Job]) -> list[Path]:
+    """The found files that are results of others among them, by name: what an earlier run wrote among its inputs.
+
+    jobs: planned for all of `found`, with comparisons. A file named outright in `inputs` is never one.
+    """
+    outright = {os.path.realpath(name) for name in inputs if os.path.isfile(name)}  # noqa: PTH113
+    results: dict[str, str] = {}
+    for job in jobs:
+        for path in (job.target, job.comparison):
+            if path is not None and os.path.realpath(path) != os.path.realpath(job.source):
+                results[os.path.realpath(path)] = os.path.realpath(job.source)
+    return [source for source, _ in found if (real := os.path.realpath(source)) in results and real not in outright]
 
 
 def plan(
@@ -91,7 +145,7 @@ def plan(
             target = out
         else:
             own = place.suffix.lower().removeprefix(".")
-            ending = f".{kind}" if kind else place.suffix if place.suffix.lower() in FORMATS else ".png"
+            ending = f".{kind}" if kind else formats.result_suffix(place.suffix)
             stem = place.stem + suffix
             names = [stem, f"{stem}_{own}"] if kind and own else [stem]
             target = _free([*names], ending, out / place.parent, taken)
@@ -102,9 +156,21 @@ def plan(
 
 def _free(stems: list[str], ending: str, folder: Path, taken: set[str]) -> Path:
     tries = [*stems, *(f"{stems[0]}_{n}" for n in range(2, len(taken) + 3))]
-    target = next(t for t in (folder / f"{s}{ending}" for s in tries) if str(t).casefold() not in taken)
+    paths = (folder / f"{shortened(s, _LONGEST_NAME - len(os.fsencode(ending)))}{ending}" for s in tries)
+    target = next(path for path in paths if str(path).casefold() not in taken)
     taken.add(str(target).casefold())
     return target
+
+
+def shortened(stem: str, longest: int) -> str:
+    """A stem of at most `longest` bytes in the file system's encoding: its middle is left out, at whole characters."""
+    if len(os.fsencode(stem)) <= longest:
+        return stem
+    end = stem[-12:]
+    start = stem[:-12]
+    while start and len(os.fsencode(f"{start}~{end}")) > longest:
+        start = start[:-1]
+    return f"{start}~{end}"
 
 
 def protect(jobs: Sequence[Job], *, overwrite: bool, skip: bool) -> list[Job]:
@@ -115,14 +181,22 @@ def protect(jobs: Sequence[Job], *, overwrite: bool, skip: bool) -> list[Job]:
     if overwrite:
         return list(jobs)
     if skip:
-        jobs = [job for job in jobs if not job.target.exists() or job.target.resolve() == job.source.resolve()]
-    sources = {job.source.resolve() for job in jobs}
+        jobs = [job for job in jobs if not _exists(job.target) or _same(job.target, job.source)]
+    sources = {os.path.realpath(job.source) for job in jobs}
     outputs = [path for job in jobs for path in (job.target, job.comparison) if path is not None]
     for path in outputs:
-        if path.resolve() in sources:
+        if os.path.realpath(path) in sources:
             raise InputError(f"{path}: is an input; choose another -o or --suffix, or --overwrite it on purpose")
-    existing = [path for path in outputs if path.exists()]
+    existing = [path for path in outputs if _exists(path)]
     if existing and not skip:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise InputError(f"{existing[0]}{more}: already there; --overwrite replaces, --skip-existing leaves out")
     return list(jobs)
+
+
+def _exists(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 (Path.exists raises where a folder above is closed)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)

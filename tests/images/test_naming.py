@@ -1,9 +1,10 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from smnet_jax.errors import InputError
-from smnet_jax.images import naming
+from smnet_jax.images import formats, naming
 from smnet_jax.images.naming import Job
 
 
@@ -96,3 +97,86 @@ def test_existing_files_are_protected(tree):
         naming.protect([crossed], overwrite=False, skip=False)
     fresh = Job(Path("in/a.png"), Path("new.png"))
     assert naming.protect([crossed, fresh], overwrite=False, skip=True) == [fresh]
+
+
+# Folders as they come
+
+
+def test_photos_that_need_an_extra_are_named_with_the_remedy(tree, monkeypatch):
+    for name in ("IMG_1.HEIC", "shot.NEF", "film.mp4", "b.jxl", "c.avif"):
+        (tree / "in" / name).write_bytes(b"x")
+    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None)
+    passed: list[Path] = []
+    found = naming.find(["in"], outside=Path("out"), passed=passed)
+    assert "c.avif" in [place.name for _, place in found] and len(found) == 6
+    sentence = formats.passed_over(passed)
+    assert sentence.startswith("passed over 5 files: ") and "\n" not in sentence
+    assert "1 .heic, 1 .nef (to read them: pip install 'smnet-jax[photos]')" in sentence
+    assert "1 .mp4 (films: extract" in sentence and "1 .jxl (convert" in sentence and "1 .txt (no pictures)" in sentence
+    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: object())
+    assert len(naming.find(["in"], outside=Path("out"))) == 8
+
+
+def test_a_folder_of_nothing_else_says_why(tree, monkeypatch):
+    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None)
+    (tree / "phone").mkdir()
+    (tree / "phone" / "IMG_1.HEIC").write_bytes(b"x")
+    for name in ("phone", "phone/*"):
+        with pytest.raises(InputError, match=r"photos"):
+            naming.find([name], outside=Path("out"))
+
+
+def test_pipes_looping_links_and_closed_folders_do_not_stop_the_others(tree):
+    os.mkfifo(tree / "in" / "pipe.jpg")
+    (tree / "in" / "loop.jpg").symlink_to("loop.jpg")
+    (tree / "in" / "round").symlink_to("round")
+    passed: list[Path] = []
+    assert len(naming.find(["in"], outside=Path("out"), passed=passed)) == 5
+    assert {"pipe.jpg", "loop.jpg"} <= {path.name for path in passed}
+    for name in ("in/loop.jpg", "in/round"):
+        with pytest.raises(InputError, match="cannot be read"):
+            naming.find([name], outside=Path("out"))
+
+
+def test_a_folder_that_cannot_be_listed_is_passed_over_by_name(tree, monkeypatch):
+    real = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "deep":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    passed: list[Path] = []
+    assert len(naming.find(["in"], outside=Path("out"), passed=passed)) == 3
+    assert Path("in/deep") in passed
+
+
+def test_results_among_the_inputs_are_not_inputs(tree):
+    for name in ("a_x.jpg", "a_x_compare.jpg", "other_x.jpg"):
+        (tree / "in" / name).write_bytes(b"x")
+    found = naming.find(["in"], outside=Path("in"))
+    jobs = naming.plan(found, Path("in"), suffix="_x", compare=True)
+    assert sorted(p.name for p in naming.without_results(found, ["in"], jobs)) == ["a_x.jpg", "a_x_compare.jpg"]
+    assert naming.without_results(found, ["in", "in/a_x.jpg"], jobs) == [Path("in/a_x_compare.jpg")]
+    elsewhere = naming.plan(found, Path("out"), suffix="_x", compare=True)
+    assert naming.without_results(found, ["in"], elsewhere) == []
+
+
+def test_brackets_in_names_that_exist_are_no_patterns(tree):
+    (tree / "[2024] trip").mkdir()
+    (tree / "[2024] trip" / "a.jpg").write_bytes(b"x")
+    assert places(["[2024] trip/*.jpg"]) == ["a.jpg"]
+    assert places(["[i]n/*.jpg"]) == ["in/a.jpg"]
+
+
+def test_long_names_are_cut_in_bytes_and_stay_apart():
+    long = "😀" * 62
+    jobs = naming.plan([(Path(f"{long}.jpg"), Path(f"{long}.jpg"))], Path("out"), suffix="_x", compare=True)
+    names = [path.name for path in (jobs[0].target, jobs[0].comparison) if path]
+    assert all(len(os.fsencode(name)) <= 255 for name in names) and len(set(names)) == 2
+    assert names[0].endswith("_x.jpg") and names[1].endswith("_compare.jpg")
+
+
+def test_results_of_photos_have_suffixes_that_can_be_written():
+    assert targets(["a.HEIC", "b.nef", "c.avif"]) == ["out/a.jpg", "out/b.png", "out/c.avif"]
