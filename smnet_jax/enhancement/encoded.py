@@ -6,7 +6,7 @@ from smnet_jax.enhancement.photo import Tile, Weights, enhance_picture, open_wei
 from smnet_jax.errors import InputError
 from smnet_jax.images import pictures
 
-FORMATS = ("jpg", "png", "webp", "bmp", "tiff")
+FORMATS = ("jpg", "png", "webp", "bmp", "tiff", "avif")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,7 @@ def enhance_bytes(
     """Brighten a photo given as its file's content; the result is the content of a file, as `smnet enhance` writes it.
 
     EXIF (turned upright), colour profile, transparency, gray and 16 bits are kept where the format can hold them.
-    format: "jpg", "png", "webp", "bmp" or "tiff"; the photo's own if None. quality: of JPEG and WebP, 1 to 100.
+    format: "jpg", "png", "webp", "bmp", "tiff" or "avif"; the photo's own if None. quality: of JPEG and WebP, 1 to 100.
     max_megapixels: larger pictures are refused before a pixel is decoded. The rest is as in `enhance`.
 
     No file is opened or written, but for the scratch files of pictures in tiles. Raises InputError for what is no
