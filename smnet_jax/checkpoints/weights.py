@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smnet_jax.checkpoints import formats, torch_names
+from smnet_jax.checkpoints import formats, hub, torch_names
 from smnet_jax.checkpoints.torch_names import Architecture
 from smnet_jax.errors import InputError
 from smnet_jax.host.atomic_files import new_folder
@@ -41,9 +41,9 @@ class Weights:
 def load(source: str | os.PathLike[str], **fields: Any) -> "tuple[SMNet, dict[str, Any]]":
     """Load a model with its weights: `model, variables = load("photos.pth")`, then `model.apply(variables, low)`.
 
-    `source` is the name of bundled weights (`bundled()` lists them), a directory made by `smnet convert`, or a
-    PyTorch or safetensors checkpoint. `fields` are those of `SMNet` that the weights leave open: dtype, precision,
-    form, blocks ... The parameters are float32 arrays on the default device.
+    `source` is the name of bundled weights (`bundled()` lists them), a directory made by `smnet convert`, a PyTorch or
+    safetensors checkpoint, or hf://OWNER/NAME[@REVISION] on the Hugging Face Hub. `fields` are those of `SMNet` that
+    the weights leave open: dtype, precision, form, blocks ... The parameters are float32 arrays on the default device.
     Raises InputError where the source cannot be used or contradicts a field.
     """
     import jax
@@ -68,12 +68,16 @@ def bundled() -> list[str]:
 
 
 def read(source: str | os.PathLike[str], *, blocks: int | None = None) -> Weights:
-    """Read weights from a bundled name, a converted directory or a checkpoint; nothing touches a device.
+    """Read weights from a bundled name, a converted directory, a checkpoint or the Hugging Face Hub
+    (hf://OWNER/NAME[@REVISION]); nothing touches a device.
 
     A checkpoint does not show how often the network runs its block: `blocks` says it where it is not three times.
     Raises InputError.
     """
-    path = BUNDLED / source if isinstance(source, str) and source in bundled() else Path(source)
+    if isinstance(source, str) and source.startswith(hub.PREFIX):
+        path = hub.fetch(source, DESCRIPTION, ARRAYS)
+    else:
+        path = BUNDLED / source if isinstance(source, str) and source in bundled() else Path(source)
     if path.is_file():
         return _read_checkpoint(path, blocks)
     if path.is_dir():

@@ -21,10 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("source", metavar="SRC", help="the checkpoint; with --to-torch: converted or bundled weights")
     parser.add_argument("target", metavar="DST", type=Path, help="the directory to write; with --to-torch: a file")
-    parser.add_argument(
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument(
         "--to-torch",
         action="store_true",
         help="write what the published code loads strictly: DST.pth, or DST.safetensors",
+    )
+    shape.add_argument(
+        "--to-hub", action="store_true", help="make the folder DST ready for upload to the Hugging Face Hub: add a card"
     )
     parser.add_argument(
         "--blocks", type=int, metavar="N", help="how often the network runs its block (default: 3, as published)"
@@ -34,17 +38,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, check, write, and say what was found."""
-    from smnet_jax.checkpoints import weights
+    from smnet_jax.checkpoints import hub, weights
 
     if args.blocks is not None and not 1 <= args.blocks <= weights.MAX_BLOCKS:
         raise InputError(f"--blocks {args.blocks}: must lie between 1 and {weights.MAX_BLOCKS}")
     if not args.to_torch and args.target.suffix in (".pth", ".pt", ".safetensors"):
         raise InputError(f"{args.target}: weights are written as a folder; name one, or write a file with --to-torch")
+    if args.to_hub and args.target.is_dir() and any(args.target.iterdir()):
+        raise InputError(f"{args.target}: is not empty; --to-hub writes a new folder, so that no edited card is lost")
     found = weights.read(args.source, blocks=args.blocks)
     if args.to_torch:
         about = _write_torch(found, args.target)
     else:
         about = weights.save(args.target, found.architecture, found.params, found.about)
+    if args.to_hub:
+        hub.write_card(args.target, about)
     if args.json:
         print(json.dumps(about, indent=1))
     else:

