@@ -41,6 +41,8 @@ def fetch(source: str, description: str, arrays: str) -> Path:
             return _download(source, repository, revision, "model.safetensors")
         _download(source, repository, folder.name, arrays)  # cached files lie in a folder named after their commit
         return folder
+    except InputError:
+        raise
     except errors.RepositoryNotFoundError as error:
         raise InputError(
             f"{source}: there is no such repository, or it is private; check the name, or log in"
