@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from smnet_jax.cli.terminal import printable, tolerate_any_character
 from smnet_jax.errors import InputError
 
-COMMANDS = ("enhance", "train", "evaluate", "convert", "verify", "bench", "export", "serve")
+COMMANDS = ("enhance", "train", "evaluate", "convert", "verify", "bench", "export", "serve", "completion")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
