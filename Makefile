@@ -33,7 +33,11 @@ lint: setup
 build/libtpu: constraints.txt | setup
 	-$(BIN)/python $(INSTALL) --no-deps --upgrade --target $@ libtpu
 
-test: lint build/libtpu
+# For the tests of the page that needs no server: without npm they are skipped.
+build/onnxruntime-web-1.30.0.tgz:
+	-mkdir -p build && cd build && npm pack --silent onnxruntime-web@1.30.0
+
+test: lint build/libtpu build/onnxruntime-web-1.30.0.tgz
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 docs: setup

@@ -111,10 +111,12 @@ class Page:
         self.run(script, self.element(identity), value)
 
     def saved(self, name: str) -> bytes:
-        """The content of a download that was begun."""
+        """The content of a download that was begun; the file is taken away, so that the next may have its name."""
         path = self.downloads / name
         self.until(lambda: path.exists() and not list(self.downloads.glob("*.crdownload")), f"the download of {name}")
-        return path.read_bytes()
+        content = path.read_bytes()
+        path.unlink()
+        return content
 
     def pixel(self, x: float, y: float) -> list[int]:
         """What the viewer shows at a place, as shares of its canvas: red, green, blue."""

@@ -14,8 +14,10 @@ SUFFIXES = {"onnx": ".onnx", "stablehlo": ".stablehlo"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "`smnet verify OUT --weights W` proves that the file gives the same pictures in its own runtime."
-    parser.add_argument("weights", metavar="W", help="bundled name, converted directory, .pth or .safetensors file")
-    parser.add_argument("out", metavar="OUT", type=Path, help="file to write; its suffix is the format")
+    parser.add_argument(
+        "weights", metavar="W", nargs="?", help="bundled name, converted directory, .pth or .safetensors file"
+    )
+    parser.add_argument("out", metavar="OUT", nargs="?", type=Path, help="file to write; its suffix is the format")
     parser.add_argument(
         "--format", choices=(*SUFFIXES, "both"), help="the format, where OUT has no suffix of one; both: writes two"
     )
@@ -26,10 +28,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="StableHLO: of float32 products; highest (default) gives the same pictures on every device, "
         "default is the device's fastest",
     )
+    parser.add_argument(
+        "--web", metavar="DIR", type=Path, help="write instead a page that brightens photos in the visitor's browser"
+    )
+    parser.add_argument(
+        "--ort",
+        metavar="PATH",
+        type=Path,
+        help="for --web: the npm package onnxruntime-web, a folder or the .tgz file that `npm pack` downloads",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Write each format and its description, and say what they are."""
+    if args.web is not None:
+        return _web(args)
+    if args.ort is not None:
+        raise InputError("--ort: belongs to --web DIR; give both or neither")
+    if args.weights is None or args.out is None:
+        raise InputError("export: name the weights and the file to write (smnet export W OUT), or --web DIR")
     targets = _targets(args.out, args.format)
 
     from smnet_jax.checkpoints import weights
@@ -62,6 +79,27 @@ def run(args: argparse.Namespace) -> int:
         print(f"{path}: {len(data) / 1e6:.1f} MB, {found.architecture.variant}, width {found.architecture.width}")
         print(f"  runs in {description['runs_in']}; described in {sidecar(path)}")
         print(f"  check it: smnet verify {path} --weights {args.weights}")
+    return 0
+
+
+def _web(args: argparse.Namespace) -> int:
+    if args.out is not None or args.format is not None:
+        raise InputError("--web DIR: writes a folder; leave OUT and --format out (smnet export W --web DIR)")
+
+    from smnet_jax.checkpoints import weights
+    from smnet_jax.export import web
+    from smnet_jax.export.onnx_graph import to_onnx
+
+    web.check_folder(args.web)
+    runtime = web.read_runtime(web.find_runtime(args.ort))
+    source = args.weights or next(iter(weights.bundled()), None)
+    if source is None:
+        raise InputError("export: this version ships no trained weights; name some (smnet export W --web DIR)")
+    found = weights.read(source)
+    data = to_onnx(found.architecture, found.params)
+    size = web.write_page(args.web, data, found.architecture, Path(source).name, runtime)
+    print(f"{args.web}: {size / 1e6:.1f} MB, ready for any static host; ONNX Runtime Web {runtime.version}")
+    print(f"  try it here: python -m http.server --bind 127.0.0.1 --directory {args.web}")
     return 0
 
 

@@ -31,6 +31,7 @@ MEDIA_TYPES = {
     ".webp": "image/webp",
     ".bmp": "image/bmp",
     ".tiff": "image/tiff",
+    ".avif": "image/avif",
 }
 MEDIA_TYPES[".tif"] = MEDIA_TYPES[".tiff"]
 PAGE = {  # address -> file of the folder page/, media type

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from smnet_jax.checkpoints import untrained
-from smnet_jax.enhancement.encoded import Encoded, encode_enhanced
+from smnet_jax.enhancement.encoded import FORMATS, Encoded, encode_enhanced
 from smnet_jax.errors import InputError
+from smnet_jax.images.formats import WRITTEN
 
 app = pytest.importorskip("smnet_jax.serve.app", reason="starlette is not installed (extra serve)")
 
@@ -52,6 +53,13 @@ def test_a_photo_comes_back_as_from_python(serving, network, photo):
     assert (status, body) == (200, expected.data)
     assert headers["content-type"] == "image/webp" and headers["smnet-size"] == "24x16"
     assert server.ask("POST", "/enhance", photo)[2] == network(photo, {}).data
+
+
+def test_every_format_that_is_written_has_a_media_type(serving):
+    assert set(WRITTEN) - {".jpeg", ".jpe", ".jfif"} == set(app.MEDIA_TYPES)
+    said = json.loads(serving(reversed_bytes).ask("GET", "/openapi.json")[2])
+    (choices,) = [p["schema"]["enum"] for p in said["paths"]["/enhance"]["post"]["parameters"] if p["name"] == "format"]
+    assert tuple(choices) == FORMATS
 
 
 def test_options_and_notes_pass_through(serving):

@@ -47,7 +47,7 @@ function add(files) {
     return;
   }
   for (const source of files) {
-    const photo = { source, name: source.name || "photo.png", state: "waiting", notes: [] };
+    const photo = { source, name: source.name || "photo.png", state: "waiting", text: "waiting", notes: [] };
     photo.item = listed(photo);
     photos.push(photo);
   }
@@ -131,18 +131,25 @@ async function show(photo, keepPlace = false) {
   shown = photo;
   for (const other of photos) other.item.firstChild.setAttribute("aria-current", String(other === photo));
   if (!keepPlace) viewer.show(null, null);
-  const message = photo.state === "failed" ? `${photo.name}: ${photo.error}` : photo.state === "done" ? "" : photo.text || "waiting";
-  $("message").textContent = message;
-  $("message").className = photo.state === "failed" ? "bad" : "";
-  $("message").hidden = !message;
+  const state = photo.state;
+  say(state === "failed" ? `${photo.name}: ${photo.error}` : state === "done" ? "opening …" : photo.text, state === "failed");
   $("notes").textContent = photo.notes.join(". ");
   $("notes").hidden = !photo.notes.length;
-  $("canvas").setAttribute("aria-label", `${photo.name}, ${photo.state === "done" ? "before and after" : photo.state}`);
+  $("canvas").setAttribute("aria-label", `${photo.name}, ${state === "done" ? "before and after" : state}`);
   tell();
-  const key = photo.state;
   const [before, after] = await Promise.all([bitmap(photo.before ?? photo.source), bitmap(photo.after)]);
-  if (shown === photo && photo.state === key) viewer.show(before, after, keepPlace && viewer.before !== null);
-  else [before, after].forEach((unused) => unused?.close());
+  if (shown !== photo || photo.state !== state) {
+    for (const unused of [before, after]) unused?.close();
+    return;
+  }
+  viewer.show(before, after, keepPlace && viewer.before !== null);
+  if (state === "done") say("");
+}
+
+function say(text, bad = false) {
+  $("message").textContent = text;
+  $("message").className = bad ? "bad" : "";
+  $("message").hidden = !text;
 }
 
 async function bitmap(blob) {
@@ -178,7 +185,14 @@ $("zoom-pixels").addEventListener("click", () => viewer.zoomTo(1));
 
 // Photos go out
 
-const ENDINGS = { "image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/bmp": ".bmp", "image/tiff": ".tiff" };
+const ENDINGS = {
+  "image/jpeg": ".jpg",
+  "image/png": ".png",
+  "image/webp": ".webp",
+  "image/avif": ".avif",
+  "image/bmp": ".bmp",
+  "image/tiff": ".tiff",
+};
 
 function resultName(photo, blob, taken = new Set()) {
   const stem = `${photo.name.replace(/\.[^.]*$/, "")}_bright`;
@@ -205,9 +219,7 @@ async function saving(button, text, action) {
   try {
     await action();
   } catch (error) {
-    $("message").textContent = `Not downloaded: ${error.message}`;
-    $("message").className = "bad";
-    $("message").hidden = false;
+    say(`Not downloaded: ${error.message}`, true);
   }
   button.textContent = usual;
   tell();

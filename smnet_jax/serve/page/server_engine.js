@@ -13,7 +13,7 @@ export async function start() {
   return {
     where: `Computed on this server, weights ${limits.weights}`,
     about:
-      "JPEG, PNG, WebP, BMP and TIFF, up to " +
+      "Whatever smnet enhance reads: JPEG, PNG, WebP, AVIF, TIFF and more, up to " +
       `${limits.megapixels} megapixels. EXIF, colour profile, transparency and 16 bits are kept. ` +
       "Photos are sent to the server that this page comes from, are not stored, and go nowhere else.",
   };

@@ -1,0 +1,272 @@
+"""The page for static hosts: its folder, and its pixels in a real browser beside the command's."""
+
+import functools
+import io
+import json
+import tarfile
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from smnet_jax import enhance_bytes
+from smnet_jax.checkpoints import untrained
+from smnet_jax.cli import main
+from smnet_jax.errors import InputError
+from smnet_jax.export import web
+from tests import browser as browsers
+from tests.conftest import REPO
+
+NETWORK = untrained.make(width=8)
+
+
+def package(version="1.30.0", name="onnxruntime-web", **changed) -> dict[str, bytes]:
+    """A package with empty files in place of the large ones."""
+    about = json.dumps({"name": name, "version": version}).encode()
+    return {"package.json": about, **{f"dist/{file}": file.encode() for file in web.RUNTIME}, **changed}
+
+
+def archive(path, files):
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name if name.startswith("..") else f"package/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+# The folder
+
+
+def test_the_folder_is_whole_and_can_be_written_again(fixtures, tmp_path, capsys):
+    weights, ort = str(fixtures / "golden/lol_dim8.pth"), str(archive(tmp_path / "ort.tgz", package()))
+    out = tmp_path / "page"
+    for _ in range(2):
+        assert main(["export", weights, "--web", str(out), "--ort", ort]) == 0
+    assert "ONNX Runtime Web 1.30.0" in capsys.readouterr().out
+    said = json.loads((out / "model.json").read_text())
+    assert (said["name"], said["width"], said["whole_pixels"]) == ("lol_dim8.pth", 8, 800_000)
+    assert (out / "ort/ort.wasm.min.mjs").read_bytes() == b"ort.wasm.min.mjs"
+    assert main(["export", weights, str(tmp_path / "net.onnx")]) == 0
+    assert (out / "model.onnx").read_bytes() == (tmp_path / "net.onnx").read_bytes()
+    page = (out / "index.html").read_text()
+    assert "default-src 'self'" in page
+    for name in ("style.css", "page.js", "icon.svg"):
+        assert f'"{name}"' in page and (out / name).is_file()
+
+
+def test_wider_networks_compute_fewer_pixels_whole(tmp_path):
+    model = untrained.make(width=8)[0].clone(width=64)
+    web.write_page(tmp_path, b"", model, "wide", web.Runtime("1", {}))
+    said = json.loads((tmp_path / "model.json").read_text())
+    assert said["reduced_pixels"] < said["whole_pixels"] == web.WHOLE // 16
+
+
+def test_the_runtime_from_a_folder_or_an_archive(tmp_path, monkeypatch):
+    for name, content in package().items():
+        path = tmp_path / "node_modules/onnxruntime-web" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    assert web.read_runtime(web.find_runtime(None)) == web.read_runtime(archive(tmp_path / "x.tgz", package()))
+
+
+def test_make_gets_the_tested_version():
+    assert f"npm pack --silent onnxruntime-web@{web.TESTED}" in (REPO / "Makefile").read_text()
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (package(name="left-pad"), "is the package left-pad"),
+        ({"package.json": b"{"}, "not a whole package"),
+        ({k: v for k, v in package().items() if not k.endswith(".wasm")}, "not a whole package"),
+        ({"../../package.json": b"{}"}, "not a whole package"),
+        ({"package.json": b'["onnxruntime-web"]'}, "not a whole package"),
+    ],
+)
+def test_another_package_is_refused(tmp_path, files, says):
+    with pytest.raises(InputError, match=says):
+        web.read_runtime(archive(tmp_path / "x.tgz", files))
+
+
+def test_a_damaged_archive_is_refused(tmp_path):
+    whole = archive(tmp_path / "x.tgz", package()).read_bytes()
+    for length in (0, 10, len(whole) // 2):
+        (tmp_path / "y.tgz").write_bytes(whole[:length])
+        with pytest.raises(InputError, match="npm pack onnxruntime-web"):
+            web.read_runtime(tmp_path / "y.tgz")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["lol-small", "--web", "page"], "npm pack onnxruntime-web@"),
+        (["lol-small", "--web", "page", "--ort", "missing.tgz"], "missing.tgz: no such file"),
+        (["lol-small", "--web", "full"], "is not empty"),
+        (["lol-small", "--web", "full/x"], "is a file"),
+        (["lol-small", "net.onnx", "--web", "page"], "leave OUT"),
+        (["lol-small", "net.onnx", "--ort", "x"], "belongs to --web"),
+        (["lol-small"], "name the weights and the file"),
+    ],
+)
+def test_what_cannot_be_is_one_line(tmp_path, monkeypatch, capsys, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/x").write_text("mine")
+    assert main(["export", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert says in error and error.count("\n") == 1
+    assert [path.name for path in tmp_path.rglob("*")] == ["full", "x"]
+
+
+# The page, in a browser
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def runtime():
+    path = REPO / "build" / f"onnxruntime-web-{web.TESTED}.tgz"
+    if not path.exists():
+        pytest.skip(f"needs {path.relative_to(REPO)}, which `make test` gets with npm where that is installed")
+    return web.read_runtime(path)
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    with browsers.browser(tmp_path_factory.mktemp("downloads")) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, runtime):
+    """The page with a small random network, served by a host that knows nothing of it."""
+    from smnet_jax.export.onnx_graph import to_onnx
+
+    folder = tmp_path_factory.mktemp("page")
+    model, variables = NETWORK
+    web.write_page(folder, to_onnx(model, variables["params"]), model, "some", runtime)
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder))) as host:
+        threading.Thread(target=host.serve_forever).start()
+        yield folder, f"http://127.0.0.1:{host.server_port}/"
+        host.shutdown()
+
+
+@pytest.fixture
+def page(chromium, site, tmp_path):
+    with chromium.tab(tmp_path / "downloads"):
+        chromium.open(site[1])
+        yield chromium
+
+
+@pytest.fixture
+def reduced(site):
+    """The same page, told to compute photos at 1,500 pixels at most."""
+    path = site[0] / "model.json"
+    before = path.read_text()
+    path.write_text(json.dumps(json.loads(before) | {"whole_pixels": 2000, "reduced_pixels": 1500}))
+    yield
+    path.write_text(before)
+
+
+def dark(width=64, height=48) -> np.ndarray:
+    """Smooth, with some fine detail."""
+    y, x = np.mgrid[0:height, 0:width] / np.float32(width)
+    detail = 4 * np.sin(40 * x) * np.sin(30 * y)
+    values = [x * 60 + 8 + detail, y * 70 + 8 + detail, (1 - x) * 50 + 8 + detail]
+    return np.rint(np.stack(values, axis=-1)).astype(np.uint8)
+
+
+def file(values, kind="PNG", **options) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(values).save(content, kind, **options)
+    return content.getvalue()
+
+
+def pixels(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def test_the_same_pixels_as_the_command(page, site):
+    photos = {
+        "colour.png": file(dark()),
+        "odd.png": file(dark(61, 43)),
+        "gray.png": file(dark()[..., 0]),
+        "gray.jpg": file(dark()[..., 0], "JPEG"),
+        "colour.jpg": file(dark(), "JPEG", subsampling=2),
+    }
+    for name, data in photos.items():  # one by one, for their types
+        page.give({name: data}, kind="image/jpeg" if name.endswith("jpg") else "image/png")
+    page.done("5 of 5 photos done.")
+    for i, (name, data) in enumerate(photos.items()):
+        page.run(f"document.querySelectorAll('#photos button')[{i}].click()")
+        page.until(lambda: not page.element("message").is_displayed(), "the photo to be shown")
+        page.click("save")
+        got = page.saved(name.replace(".", "_bright."))
+        # JPEG is lossy: what is compared is what went into it, so the command's result goes through the same loss.
+        expected = enhance_bytes(data, NETWORK, format="png")
+        tolerance = 1 if name.endswith("png") else 8
+        difference = np.abs(pixels(got) - pixels(expected))
+        assert difference.max() <= tolerance and difference.mean() < 1, name
+        assert np.abs(pixels(expected) - pixels(data)).max() > 20, name
+    loaded = page.run("return performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert loaded and all(name.startswith((site[1], f"blob:{site[1]}")) for name in loaded)
+
+
+def test_strength_is_the_command_s(page):
+    page.give({"a.png": file(dark())}, kind="image/png")
+    page.done("1 of 1 photo done.")
+    page.slide("strength", 40)
+    page.click("save")
+    expected = enhance_bytes(file(dark()), NETWORK, strength=0.4)
+    assert np.abs(pixels(page.saved("a_bright.png")) - pixels(expected)).max() <= 1
+
+
+def test_a_jpeg_comes_back_upright_with_its_exif(page):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Somebody"
+    exif[ExifTags.Base.Orientation] = 6
+    page.give({"a.jpg": file(dark(), "JPEG", exif=exif)}, kind="image/jpeg")
+    page.done("1 of 1 photo done.")
+    page.click("save")
+    with Image.open(io.BytesIO(page.saved("a_bright.jpg"))) as image:
+        assert image.format == "JPEG" and image.size == (48, 64)
+        assert image.getexif()[ExifTags.Base.Make] == "Somebody"
+        assert image.getexif()[ExifTags.Base.Orientation] == 1
+
+
+def test_a_batch_with_one_broken_photo(page):
+    page.give(
+        {"a.png": file(dark()), "b.png": file(dark())[:200], "c.png": file(dark(7, 20)), "d.png": file(dark(40, 60))}
+    )
+    page.done("2 of 4 photos done, 2 could not be brightened.")
+    states = page.run("return [...document.querySelectorAll('#photos .state')].map((e) => e.textContent)")
+    assert "cannot read the file" in states[1] and "at least 8x8" in states[2]
+
+
+def test_a_large_photo_is_computed_at_a_stated_reduced_size(reduced, page):
+    photo = file(dark(192, 144))
+    page.give({"a.png": photo}, kind="image/png")
+    page.done("1 of 1 photo done.")
+    assert "computed at 45x34" in page.element("notes").text and "192x144" in page.element("notes").text
+    page.click("save")
+    got, whole = pixels(page.saved("a_bright.png")), pixels(enhance_bytes(photo, NETWORK))
+    assert got.shape == whole.shape
+    # Not the same pixels, but the same photo: a few levels apart where the whole result is tens from the input.
+    assert np.abs(got - whole).mean() < 0.15 * np.abs(whole - pixels(photo)).mean()
+
+
+def test_twelve_megapixels(reduced, page):
+    page.give({"a.jpg": file(np.full((3000, 4000, 3), (20, 18, 16), np.uint8), "JPEG")}, kind="image/jpeg")
+    page.done("1 of 1 photo done.", 300)
+    assert "4000x3000" in page.element("notes").text
+    flat = enhance_bytes(file(np.full((48, 64, 3), (20, 18, 16), np.uint8)), NETWORK)
+    middle = pixels(flat)[24, 32]
+    page.until(lambda: np.abs(np.array(page.pixel(0.6, 0.5)) - middle).max() <= 3, "the result to be shown")
