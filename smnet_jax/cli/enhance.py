@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=_FORMATS, help="of the results (default: each as its input)")
     parser.add_argument("--suffix", default="", metavar="TEXT", help="appended to each result's name: _bright")
     parser.add_argument("--quality", type=int, default=95, metavar="Q", help="of JPEG and WebP, 1 to 100 (default: 95)")
+    parser.add_argument(
+        "--shard", metavar="I/N", help="only the I-th of N parts, 1 to N: for N machines that see the same pictures"
+    )
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--overwrite", action="store_true", help="replace files that exist, inputs included")
     existing.add_argument("--skip-existing", action="store_true", help="leave out pictures whose result exists")
@@ -132,6 +135,14 @@ def memory_size(size: str | None) -> int | None:
     return int(float(match[1]) * (1 << 30 if match[2] == "G" else 1 << 20))
 
 
+def shard_numbers(shard: str) -> tuple[int, int]:
+    """What --shard says: I and N."""
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", shard)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise InputError(f"--shard {shard}: must be I/N with I from 1 to N, 3/8 for the third of eight parts")
+    return int(match[1]), int(match[2])
+
+
 def _jobs(args: argparse.Namespace, passed: list[Path]) -> tuple[list[Any], list[Path]]:
     """What is to be done, and the results of an earlier run that were found among the inputs."""
     from smnet_jax.images import naming
@@ -158,6 +169,8 @@ def _jobs(args: argparse.Namespace, passed: list[Path]) -> tuple[list[Any], list
     earlier = naming.without_results(found, inputs, naming.plan(found, out, compare=True, **how))
     found = [pair for pair in found if pair[0] not in earlier]
     jobs = naming.plan(found, out, compare=args.compare, **how)
+    if args.shard is not None:
+        jobs = naming.shard(jobs, out, *shard_numbers(args.shard))
     return naming.protect(jobs, overwrite=args.overwrite, skip=args.skip_existing), earlier
 
 

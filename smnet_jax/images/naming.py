@@ -2,6 +2,7 @@
 
 import dataclasses
 import glob
+import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -152,6 +153,21 @@ def plan(
         comparison = _free([f"{target.stem}_compare"], target.suffix, target.parent, taken) if compare else None
         jobs.append(Job(source, target, comparison))
     return jobs
+
+
+def shard(jobs: Sequence[Job], out: Path, part: int, parts: int) -> list[Job]:
+    """The jobs of the `part`-th of `parts` machines that planned the same pictures; each job is in one of the parts.
+
+    The name of the result below `out` decides, so that neither the order in which a file system lists nor pictures
+    that are added or taken away move the others.
+    """
+
+    def belongs(job: Job) -> bool:
+        name = job.target.relative_to(out) if job.target.is_relative_to(out) else job.target
+        digest = hashlib.sha256(os.fsencode(name.as_posix())).digest()
+        return int.from_bytes(digest[:8]) % parts == part - 1
+
+    return [job for job in jobs if belongs(job)]
 
 
 def _free(stems: list[str], ending: str, folder: Path, taken: set[str]) -> Path:

@@ -78,6 +78,14 @@ def test_one_picture_to_a_file_and_the_same_bytes_twice(folder):
     assert files(folder / "x") == ["one.png", "two.png"]
 
 
+def test_shards_together_are_the_whole(folder, capsys):
+    written = []
+    for part in ("1/2", "2/2"):
+        assert main(["enhance", "in", "-o", "out", "--shard", part, "--skip-existing", *WEIGHTS]) == 0
+        written.append(int(capsys.readouterr().out.split()[0]))
+    assert files(folder / "out") == ["a.png", "b.jpg", "deep/a.webp"] and sum(written) == 3
+
+
 def test_several_inputs_clash_free_in_one_format(folder):
     Image.fromarray(pixels("in/b.jpg")).save("in/a.bmp")
     assert main(["enhance", "in/a.png", "in/*.bmp", "in/deep", "-o", "out/", "--format", "jpg", *WEIGHTS]) == 0
@@ -157,6 +165,9 @@ def test_a_full_disk_is_named_too(folder, capsys, monkeypatch):
         (["in/a.png", "--quality", "0"], "--quality 0"),
         (["in/a.png", "--max-megapixels", "-1"], "--max-megapixels"),
         (["in/a.png", "--suffix", "../x"], "--suffix"),
+        (["in", "--shard", "0/4"], "--shard 0/4"),
+        (["in", "--shard", "5/4"], "--shard 5/4"),
+        (["in", "--shard", "half"], "--shard half"),
         (["in/a.png", "--weights", "nowhere.pth"], "nowhere.pth"),
     ],
 )

@@ -180,3 +180,17 @@ def test_long_names_are_cut_in_bytes_and_stay_apart():
 
 def test_results_of_photos_have_suffixes_that_can_be_written():
     assert targets(["a.HEIC", "b.nef", "c.avif"]) == ["out/a.jpg", "out/b.png", "out/c.avif"]
+
+
+def test_shards_are_all_of_it_once_whatever_the_order():
+    found = [(Path(f"in/{i}.jpg"), Path(f"{i}.jpg")) for i in range(200)]
+    jobs = naming.plan(found, Path("out"))
+    parts = [naming.shard(jobs, Path("out"), part, 3) for part in (1, 2, 3)]
+    assert sorted(job.target for part in parts for job in part) == sorted(job.target for job in jobs)
+    assert all(40 < len(part) < 95 for part in parts)
+    names = [{job.target.name for job in part} for part in parts]
+    backwards = naming.plan(found[::-1], Path("elsewhere"))
+    assert {job.target.name for job in naming.shard(backwards, Path("elsewhere"), 2, 3)} == names[1]
+    fewer = naming.plan(found[::2], Path("out"))
+    assert {job.target.name for job in naming.shard(fewer, Path("out"), 2, 3)} <= names[1]
+    assert naming.shard(jobs, Path("out"), 1, 1) == jobs
