@@ -77,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"smnet: {untrained.WARNING}", file=sys.stderr)
 
     records = []
+    notes: dict[str, int] = {}  # a folder's pictures mostly have the same to say: once is enough
     with _quiet_pillow(), _progress(len(jobs)) as (advance, say):
         plan = {"tile": tile, "max_memory": max_memory}
         for job, outcome in _enhanced(jobs, model, variables, args, plan, advance):
@@ -88,9 +89,14 @@ def run(args: argparse.Namespace) -> int:
             else:
                 record |= {"output": str(job.target), **outcome}
                 for note in outcome["notes"]:
-                    say(f"{job.source}: {note}")
+                    notes[note] = notes.get(note, 0) + 1
+                    if notes[note] == 1:
+                        say(f"{job.source}: {note}")
             records.append(record)
             advance(len(records))
+        for note, times in notes.items():
+            if times > 1:
+                say(f"for {times - 1} more picture{'s' * (times > 2)}: {note}")
     return _finish(args, records, passed, earlier, time.monotonic() - started)
 
 
@@ -155,7 +161,7 @@ def _jobs(args: argparse.Namespace, passed: list[Path]) -> tuple[list[Any], list
     if not inputs:
         raise InputError("no input: name pictures or folders, or try --samples")
     found = naming.find(inputs, outside=out, passed=passed)
-    names_a_file = bool(out.suffix) and not out.is_dir() and not args.out.endswith(("/", os.sep))
+    names_a_file = bool(out.suffix) and not args.out.endswith(("/", os.sep)) and not os.path.isdir(out)  # noqa: PTH112
     to_file = names_a_file and len(inputs) == 1 and found[0][0] == Path(inputs[0])
     if to_file and out.suffix.lower() not in FORMATS:
         raise InputError(
@@ -201,6 +207,7 @@ def _enhanced(
 
     def read(job):
         picture = pictures.read(job.source, max_megapixels=args.max_megapixels)
+        pictures.check_fits(picture, job.target.suffix)
         photo.prepare(model, variables, picture, **plan)  # compile for this size while another is computed
         return picture
 
@@ -226,8 +233,11 @@ def _enhanced(
         notes = after.notes + pictures.write(after, job.target, quality=args.quality)
         done = {"width": width, "height": height, "notes": list(notes)}
         if before is not None:
-            pictures.write(pictures.side_by_side(before, after), job.comparison, quality=args.quality)
-            done["comparison"] = str(job.comparison)
+            try:
+                pictures.write(pictures.side_by_side(before, after), job.comparison, quality=args.quality)
+                done["comparison"] = str(job.comparison)
+            except (InputError, OSError) as error:  # the picture itself is written, and counts as done
+                done["notes"].append(f"the comparison could not be written: {error}")
         return done
 
     return pipelined(jobs, read, compute, write, survives=(InputError, OSError, MemoryError))

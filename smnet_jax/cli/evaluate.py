@@ -90,13 +90,15 @@ def run(args: argparse.Namespace) -> int:
             advance=lambda: progress.advance(scoring),
             receive=receive if report or args.save_images else None,
         )
-    table.show(evaluation)
+    # Files first: whatever happens to the terminal, hours of work are not lost.
     if args.json:
         results.write_json(evaluation, args.json)
     if args.csv:
         results.write_csv(evaluation, args.csv)
-    if report:
-        print(f"report: {report.write(evaluation, args.report)}")
+    page = report.write(evaluation, args.report) if report else None
+    table.show(evaluation)
+    if page:
+        print(f"report: {page}")
     return 0
 
 

@@ -27,9 +27,13 @@ def complain(where: str | os.PathLike[str], problems: Sequence[str], remedy: str
 
 
 def pictures_in(folder: str | os.PathLike[str]) -> list[Path]:
-    """The folder's picture files by name; hidden files and other suffixes (Thumbs.db, a readme) are passed over."""
+    """The folder's picture files by name; hidden files, pipes and other suffixes (Thumbs.db, a readme) are passed over.
+
+    A link that leads nowhere counts, so that it is named as missing.
+    """
     try:
-        return sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+        found = (p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+        return sorted(p for p in found if os.path.isfile(p) or not os.path.exists(p))  # noqa: PTH110, PTH113
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror}; name a folder of pictures that can be read") from error
 

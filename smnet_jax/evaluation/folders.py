@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from smnet_jax.data.checking import pictures_in
 from smnet_jax.data.decoding import SUFFIXES, decode
 from smnet_jax.data.paired import complain
 from smnet_jax.errors import InputError
@@ -82,9 +83,9 @@ def check(items: Sequence[Item], *, advance: Callable[[], object] = lambda: None
 
 
 def _files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 (Path.is_dir raises where a folder above is closed)
         raise InputError(f"{folder}: no such folder; give a folder of pictures")
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    files = pictures_in(folder)
     if not files:
         raise InputError(f"{folder}: no pictures in it; put {', '.join(sorted(SUFFIXES))} files there")
     return files

@@ -128,6 +128,8 @@ def _told(name: object) -> Iterator[None]:
         raise InputError(f"{name}: does not fit into memory") from error
     except FileNotFoundError as error:
         raise InputError(f"{name}: no such file") from error
+    except (PermissionError, IsADirectoryError) as error:
+        raise InputError(f"{name}: cannot be read ({error.strerror})") from error
     except Exception as error:  # on a damaged file Pillow's decoders raise nearly anything, struct.error included
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{name}: cannot be decoded ({reason}); the file is damaged or of an unusual kind") from error
@@ -636,14 +638,23 @@ def _image(values: np.ndarray) -> Image.Image:
 _LONGEST_SIDES = {"JPEG": 65500, "WEBP": 16383, "AVIF": 65536, "BMP": (1 << 31) - 1}  # pixels
 
 
-def _fitted(picture: Picture, kind: str, notes: list[str]) -> Picture:
-    """What of the picture the format can hold; the rest is resolved and noted."""
+def check_fits(picture: Picture, suffix: str) -> None:
+    """Raise InputError where a picture is larger than its format can be: before hours of work rather than after."""
+    _check_sides(picture, _kind(suffix, suffix))
+
+
+def _check_sides(picture: Picture, kind: str) -> None:
     height, width = picture.rgb.shape[:2]
     if max(height, width) > _LONGEST_SIDES.get(kind, height + width):
         raise InputError(
             f"result: {width}x{height} pixels, above the {_LONGEST_SIDES[kind]} that a side of {kind} may have; "
             "choose png (--format png)"
         )
+
+
+def _fitted(picture: Picture, kind: str, notes: list[str]) -> Picture:
+    """What of the picture the format can hold; the rest is resolved and noted."""
+    _check_sides(picture, kind)
     if kind in ("JPEG", "BMP") and picture.alpha is not None:
         notes.append(f"{kind} has no transparency: laid on white")
         alpha = picture.alpha[..., None]
