@@ -105,7 +105,9 @@ def passed_over(files: Sequence[Path]) -> str:
     groups: dict[str, dict[str, int]] = {}
     for path in files:
         suffix = path.suffix.lower()
-        if suffix in READ:
+        if readable(path):
+            remedy = "pipes, or links that lead nowhere"
+        elif suffix in READ:
             remedy = f"to read them: {PHOTOS}"
         elif suffix in _VIDEO:
             remedy = "films: extract their frames as png first"

@@ -7,6 +7,7 @@ XMP says of turn and size, and what it says of pictures that are no longer there
 import dataclasses
 import re
 import struct
+import zlib
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -36,11 +37,16 @@ class Metadata:
         found = re.search(rb"\btiff:Orientation(?:\s*=\s*[\"']|>)([1-8])\b", self.xmp or b"")
         return int(found[1]) if found else 1
 
+    @property
+    def speaks_of_more(self) -> bool:
+        """Whether XMP describes data appended to the file: a gain map, a film, a depth map."""
+        return bool(_APPENDED.search(self.xmp or b""))
+
     def turned(self, width: int, height: int, notes: list[str]) -> "Metadata":
         """For the new picture of this size, upright."""
         if self.xmp is None:
             return self
-        if _APPENDED.search(self.xmp):
+        if self.speaks_of_more:
             notes.append("its XMP belongs to a gain map, film or depth map that the result has not: left out")
             return dataclasses.replace(self, xmp=None)
         xmp = re.sub(rb"<(xmp|xap):Thumbnails\b.*?</\1:Thumbnails>", b"", self.xmp, flags=re.DOTALL)
@@ -108,6 +114,27 @@ def png_chunks(file: IO[bytes], wanted: frozenset[bytes]) -> Iterator[tuple[byte
             file.seek(4, 1)
         else:
             file.seek(length + 4, 1)
+
+
+def has_gain_map(file: IO[bytes]) -> bool:
+    """Whether a JPEG file announces a gain map as ISO 21496-1 has it."""
+    return any(marker == 0xE2 and data.startswith(b"urn:iso:std:iso:ts:21496") for marker, data in jpeg_segments(file))
+
+
+def png_without_damaged_extras(file: IO[bytes]) -> bytes | None:
+    """A PNG file's content without the ancillary chunks whose checksum is wrong; None where that changes nothing."""
+    file.seek(0)
+    content = file.read()
+    kept, place, dropped = content[:8], 8, False
+    while place + 12 <= len(content):
+        length, name = struct.unpack_from(">I4s", content, place)
+        chunk = content[place : place + 12 + length]
+        if name[0] & 0x20 and zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
+            dropped = True
+        else:
+            kept += chunk
+        place += 12 + length
+    return kept if dropped else None
 
 
 def _texts(file: IO[bytes]) -> Iterator[bytes]:

@@ -192,6 +192,8 @@ def _seekable(file: IO[bytes]) -> IO[bytes]:
 def _raster(file: IO[bytes], path: object, max_megapixels: float) -> _Raster:
     head = file.read(64)
     file.seek(0)
+    if not head:
+        raise InputError(f"{path}: is empty, not a readable picture; copy or download it again")
     kind = formats.kind(head)
     if kind == "HEIF":
         return _from_heif(file, path, max_megapixels)
@@ -202,6 +204,10 @@ def _raster(file: IO[bytes], path: object, max_megapixels: float) -> _Raster:
     try:
         image = _open(file, path, max_megapixels)
     except Image.UnidentifiedImageError:
+        if head.startswith(b"\x89PNG") and (mended := metadata.png_without_damaged_extras(file)):
+            raster = _raster(io.BytesIO(mended), path, max_megapixels)
+            raster.notes.append("what it says beside its pixels is damaged in part: that was left out")
+            return raster
         if pages:
             raise InputError(f"{path}: {tiff.unusual(pages[0][0])}") from None
         if remedy := formats.remedy(kind):
@@ -375,6 +381,8 @@ def _decoded(image: Image.Image, *, path: object, file: IO[bytes] | None) -> _Ra
             file.seek(0)
             _note_code_points(raster, colour_spaces.code_points_in_heif(file.read(1 << 16)))
         raster.metadata = metadata.of(file, opened.info, kind)
+        if kind == "JPEG" and metadata.has_gain_map(file) and not raster.metadata.speaks_of_more:
+            notes.append("its gain map (HDR) belongs to the dark picture: left out")
         if kind == "TIFF":
             _describe_tiff(raster, file, opened)
         else:

@@ -305,3 +305,78 @@ def test_unreadable_weights_folder_is_one_line(folder, capsys):
     assert capsys.readouterr().err.count("\n") == 1
     with pytest.raises(InputError):
         photo.open_weights("in")
+
+
+# What people's machines do to us
+
+
+def test_what_was_passed_over_is_told_with_the_remedy(folder, capsys):
+    (folder / "in/film.mp4").write_bytes(b"x")
+    (folder / "in/b.jxl").write_bytes(b"x")
+    assert main(["enhance", "in", "-o", "out", *WEIGHTS]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("passed over 2 files: ") and "1 .jxl (convert them to png)" in last
+    assert main(["enhance", "in", "-o", "out", "--json", "--overwrite", *WEIGHTS]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert sorted(told["passed_over"]) == ["in/b.jxl", "in/film.mp4"] and "convert" in told["remedy"]
+
+
+def test_a_second_run_in_place_does_nothing_more(folder, capsys):
+    for _ in range(3):
+        assert main(["enhance", "in", "-o", "in", "--suffix", "_x", "--compare", "--skip-existing", *WEIGHTS]) == 0
+        assert len(files(folder / "in")) == 9
+    assert "left out 6 results of an earlier run" in capsys.readouterr().out
+
+
+def test_a_comparison_that_cannot_be_written_does_not_undo_its_picture(folder, capsys):
+    Image.new("RGB", (8200, 8)).save("in/wide.webp", lossless=True)
+    options = ["--compare", "--strength", "0", *WEIGHTS]
+    assert main(["enhance", "in/wide.webp", "-o", "out", *options]) == 0
+    assert "the comparison could not be written: result: 16400x8" in capsys.readouterr().err
+    assert files(folder / "out") == ["wide.webp"]
+    Image.new("RGB", (16384, 8)).save("in/wider.png")
+    assert main(["enhance", "in", "-o", "out2", "--format", "webp", *options]) == 1
+    assert "in/wider.png: result: 16384x8" in capsys.readouterr().err and "a.webp" in files(folder / "out2")
+
+
+def test_the_same_note_is_printed_once(folder, capsys):
+    for name in "xyz":
+        Image.new("RGBA", (16, 12)).save(f"in/{name}.png")
+    assert main(["enhance", *(f"in/{n}.png" for n in "xyz"), "-o", "out", "--format", "jpg", *WEIGHTS]) == 0
+    said = capsys.readouterr().err
+    assert said.count("JPEG has no transparency") == 2 and "for 2 more pictures: JPEG has no transparency" in said
+
+
+def test_names_cannot_steer_the_terminal(folder, capsys):
+    (folder / "in/two\nlines\x1b[31m.jpg").write_text("no picture")
+    assert main(["enhance", "in", "-o", "out", *WEIGHTS]) == 1
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err and r"two\nlines\x1b[31m.jpg" in said.err
+
+
+def test_a_terminal_that_lacks_a_letter_gets_its_number(folder):
+    Path("in/a.png").rename("in/写真.png")
+    command = [
+        sys.executable,
+        "-m",
+        "smnet_jax.cli",
+        "enhance",
+        "in/写真.png",
+        "-o",
+        "出力",
+        "--strength",
+        "0",
+        *WEIGHTS,
+    ]
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=300)
+    assert done.returncode == 0 and rb"\u51fa\u529b" in done.stdout, done.stderr
+    assert files(folder / "出力") == ["写真.png"]
+
+
+def test_a_backend_that_is_not_there_is_one_line(folder):
+    command = [sys.executable, "-m", "smnet_jax.cli", "enhance", "in/a.png", *WEIGHTS]
+    done = subprocess.run(
+        command, env=os.environ | {"JAX_PLATFORMS": "cuda"}, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "JAX_PLATFORMS=cuda" in done.stderr, done.stderr

@@ -133,6 +133,7 @@ def test_pipes_looping_links_and_closed_folders_do_not_stop_the_others(tree):
     passed: list[Path] = []
     assert len(naming.find(["in"], outside=Path("out"), passed=passed)) == 5
     assert {"pipe.jpg", "loop.jpg"} <= {path.name for path in passed}
+    assert "2 .jpg (pipes, or links that lead nowhere)" in formats.passed_over(passed)
     for name in ("in/loop.jpg", "in/round"):
         with pytest.raises(InputError, match="cannot be read"):
             naming.find([name], outside=Path("out"))

@@ -277,3 +277,76 @@ def test_kinds_by_first_bytes():
     assert formats.kind(b"\0\0\0\x20ftypmif1\0\0\0\0mif1avif") == "AVIF"
     assert formats.kind(b"II*\0\x10\0\0\0CR\2\0") == "RAW"
     assert formats.kind(b"\x89PNG\r\n\x1a\n") == "" == formats.kind(b"")
+
+
+# From the issues of other tools (docs/lab/field.md)
+
+
+def test_an_empty_file_is_called_empty():
+    with pytest.raises(InputError, match="empty"):
+        pictures.from_bytes(b"")
+
+
+def test_a_photo_by_another_kinds_name_is_read_by_its_content(tmp_path):
+    (tmp_path / "IMG_2342.png").write_bytes(encoded("AVIF", quality=100))
+    assert pictures.read(tmp_path / "IMG_2342.png").rgb.shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_cmyk_jpegs_are_not_inverted_with_or_without_adobes_marker(marked):
+    file = io.BytesIO()
+    Image.fromarray(SCENE).convert("CMYK").save(file, "JPEG", quality=100)
+    data = file.getvalue()
+    place = data.find(b"\xff\xee")
+    if not marked:
+        data = data[:place] + data[place + 2 + int.from_bytes(data[place + 2 : place + 4], "big") :]
+    assert np.abs(pictures.from_bytes(data)[0].rgb * 255 - SCENE).max() < 8
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize(("extra", "alpha"), [(0, False), (1, True), (2, True)])
+def test_tiffs_alpha_is_taken_as_its_tag_says(kind, extra, alpha):
+    scale = 257 if kind == np.uint16 else 1
+    values = np.dstack([SCENE, np.full((48, 64), 128, np.uint8)])
+    if extra == 1:  # multiplied by alpha
+        values[..., :3] = values[..., :3].astype(int) * 128 // 255
+    picture, _ = pictures.from_bytes(tiffs.file((values.astype(kind) * scale, 2, [tiffs.short(338, extra)])))
+    assert (picture.alpha is not None) == alpha and np.abs(picture.rgb * 255 - SCENE).max() <= 2
+
+
+def test_what_lies_behind_a_jpeg_is_no_matter():
+    data = encoded("JPEG", quality=100, subsampling=0) + b"MotionPhoto_Data" + bytes(5000)
+    assert np.abs(pictures.from_bytes(data)[0].rgb * 255 - SCENE).max() < 6
+
+
+def test_a_gain_map_that_is_left_behind_is_said():
+    data = encoded("JPEG")
+    tag = b"urn:iso:std:iso:ts:21496:-1\0" + bytes(4)
+    data = data[:2] + b"\xff\xe2" + struct.pack(">H", len(tag) + 2) + tag + data[2:]
+    assert "gain map" in pictures.from_bytes(data)[0].notes[0]
+
+
+def test_a_png_with_a_damaged_text_is_read_without_it():
+    data = encoded("PNG")
+    damaged = chunk(b"tEXt", b"Title\0x")[:-1] + b"?"
+    picture, _ = pictures.from_bytes(data[:33] + damaged + data[33:])
+    assert np.array_equal(pictures.to_values(picture), SCENE) and "damaged" in picture.notes[0]
+    broken = bytearray(data)
+    broken[data.find(b"IDAT") + 8] ^= 1  # pixels are another matter
+    with pytest.raises(InputError):
+        pictures.from_bytes(bytes(broken))
+
+
+def test_exif_behind_the_pixels_of_a_png_counts_too():
+    data = encoded("PNG")
+    late = chunk(b"eXIf", tiffs.block([tiffs.short(274, 6)])[6:])
+    assert np.array_equal(
+        pictures.to_values(pictures.from_bytes(data[:-12] + late + data[-12:])[0]), np.rot90(SCENE, -1)
+    )
+
+
+def test_texts_that_unpack_without_end_are_refused():
+    data = encoded("PNG")
+    bomb = chunk(b"zTXt", b"x\0\0" + zlib.compress(bytes(1 << 24)))
+    with pytest.raises(InputError):
+        pictures.from_bytes(data[:33] + bomb + data[33:])
