@@ -29,12 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"smnet: {printable(str(error))}", file=sys.stderr)
         return 2
-    except RuntimeError as error:  # JAX_PLATFORMS names a backend that is not there
-        if "Unable to initialize backend" not in str(error):
+    except (RuntimeError, AssertionError):
+        if not _no_backend():
             raise
-        platforms = os.environ.get("JAX_PLATFORMS", "")
-        reason = printable(" ".join(str(error).split())[:200])
-        print(f"smnet: JAX_PLATFORMS={platforms}: {reason}; unset it, or install jax for it", file=sys.stderr)
+        platforms = printable(os.environ["JAX_PLATFORMS"])
+        print(f"smnet: JAX_PLATFORMS={platforms}: not there; unset it, or install JAX for it", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("smnet: interrupted; finished outputs are kept", file=sys.stderr)
@@ -42,6 +41,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output (`head`, say) has left: not an error of ours
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _no_backend() -> bool:
+    """Whether JAX finds none of the backends that JAX_PLATFORMS names; what it raises then differs by call."""
+    if "JAX_PLATFORMS" not in os.environ or "jax" not in sys.modules:
+        return False
+    try:
+        sys.modules["jax"].devices()
+    except (RuntimeError, AssertionError):
+        return True
+    return False
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -21,12 +21,13 @@ from smnet_jax.host import allocator
 
 SUMMARY = "brighten dark pictures"
 
+_OUT = "enhanced"
 _FORMATS = ("jpg", "png", "webp", "bmp", "tiff", "avif")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="pictures, folders (with all below) or patterns")
-    parser.add_argument("-o", "--out", default="enhanced", help="folder, or file for one picture (default: ./enhanced)")
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="pictures, folders (with all below), patterns, or -")
+    parser.add_argument("-o", "--out", default=_OUT, help="folder, file for one picture, or - (default: ./enhanced)")
     parser.add_argument("--weights", metavar="W", help="bundled name, converted directory, .pth or .safetensors file")
     parser.add_argument("--list-weights", action="store_true", help="name the weights that come with smnet and stop")
     parser.add_argument("--strength", type=float, default=1.0, metavar="S", help="from 0, the input, to 1 (default)")
@@ -56,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     started = time.monotonic()
     tile = _checked(args)
     max_memory = memory_size(args.max_memory)
+    if args.out == "-" or "-" in args.inputs:
+        return _stream(args, tile, max_memory)
     passed: list[Path] = []
     jobs, earlier = _jobs(args, passed)
     allocator.keep_freed_memory()
@@ -98,6 +101,53 @@ def run(args: argparse.Namespace) -> int:
             if times > 1:
                 say(f"for {times - 1} more picture{'s' * (times > 2)}: {note}")
     return _finish(args, records, passed, earlier, time.monotonic() - started)
+
+
+def _stream(args: argparse.Namespace, tile: Any, max_memory: int | None) -> int:
+    """One picture from standard input, or to standard output: `-` is their name."""
+    if len(args.inputs) != 1 or args.samples or (not Path(args.inputs[0]).is_file() and args.inputs[0] != "-"):
+        raise InputError("-: is the name of one picture; name no other input beside it, and no folder")
+    if args.compare or args.suffix or args.skip_existing or (args.json and args.out == "-"):
+        raise InputError("-: goes together with neither --compare, --suffix, --skip-existing nor --json")
+    to_stdout = args.out == "-" or args.out == _OUT
+    out = Path(args.out)
+    if args.inputs[0] == "-":
+        if sys.stdin.isatty():
+            raise InputError("-: standard input is a terminal; pipe a picture into it (... < dark.jpg)")
+        data, name = sys.stdin.buffer.read(), "standard input"
+    else:
+        data, name = Path(args.inputs[0]).read_bytes(), args.inputs[0]
+    if not to_stdout and out.exists() and not args.overwrite:
+        raise InputError(f"{out}: already there; --overwrite replaces it")
+    if to_stdout and sys.stdout.isatty():
+        raise InputError("-: standard output is a terminal; send it to a file or a program (... > bright.jpg)")
+
+    from smnet_jax.enhancement import encoded
+    from smnet_jax.host import compile_cache
+    from smnet_jax.host.atomic_files import replacing
+    from smnet_jax.images import formats
+
+    kind = args.format
+    if not to_stdout and kind is None:
+        kind = out.suffix.lower().removeprefix(".")
+        if f".{kind}" not in formats.WRITTEN:
+            raise InputError(f"{out}: name a file with one of the suffixes {', '.join(formats.WRITTEN)}")
+    if args.no_cache or args.cache_dir or "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        compile_cache.use(None if args.no_cache else args.cache_dir or compile_cache.default_folder())
+    how: dict[str, Any] = {"quality": args.quality, "max_megapixels": args.max_megapixels, "max_memory": max_memory}
+    with _quiet_pillow():
+        result = encoded.encode_enhanced(
+            data, args.weights, name=name, format=kind, strength=args.strength, tile=tile, **how
+        )
+    for note in result.notes:
+        print(printable(f"{name}: {note}"), file=sys.stderr)
+    if to_stdout:
+        sys.stdout.buffer.write(result.data)
+        sys.stdout.buffer.flush()
+    else:
+        with replacing(out) as temporary:
+            temporary.write_bytes(result.data)
+    return 0
 
 
 def _list_weights() -> int:

@@ -63,7 +63,7 @@ def _complete_entries(folder: Path) -> None:
                 used.write_bytes(path.stat().st_mtime_ns.to_bytes(8, "little"))
 
 
-_reading = getattr(compilation_cache_of_jax, "get_executable_and_time", None)
+_reading: Any = getattr(compilation_cache_of_jax, "get_executable_and_time", None)
 _folder: Path | None = None
 
 

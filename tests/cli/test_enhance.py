@@ -1,5 +1,6 @@
 """`smnet enhance` as a user meets it: names, exit codes, what is printed, and what is left behind."""
 
+import io
 import json
 import os
 import subprocess
@@ -380,3 +381,39 @@ def test_a_backend_that_is_not_there_is_one_line(folder):
         command, env=os.environ | {"JAX_PLATFORMS": "cuda"}, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "JAX_PLATFORMS=cuda" in done.stderr, done.stderr
+
+
+class Pipe(io.TextIOWrapper):
+    """Standard input or output that is no terminal."""
+
+    def __init__(self, data: bytes = b""):
+        super().__init__(io.BytesIO(data))
+
+
+def test_from_standard_input_to_standard_output(folder, capsys, monkeypatch):
+    assert main(["enhance", "in/a.png", "-o", "out", *WEIGHTS]) == 0
+    capsys.readouterr()
+    dark = (folder / "in/a.png").read_bytes()
+    for arguments, source in ((["-", "-o", "-"], dark), (["-"], dark), (["in/a.png", "-o", "-"], b"")):
+        out = Pipe()
+        monkeypatch.setattr(sys, "stdin", Pipe(source))
+        monkeypatch.setattr(sys, "stdout", out)
+        assert main(["enhance", *arguments, *WEIGHTS]) == 0
+        assert out.buffer.getvalue() == (folder / "out/a.png").read_bytes()  # type: ignore[attr-defined]
+    monkeypatch.setattr(sys, "stdin", Pipe(dark))
+    assert main(["enhance", "-", "-o", "b.jpg", *WEIGHTS]) == 0
+    assert pixels("b.jpg").shape == (12, 16, 3)
+
+
+@pytest.mark.parametrize("arguments", [["-", "in/a.png"], ["in", "-o", "-"], ["-", "--compare"], ["-", "-o", "x.gif"]])
+def test_what_a_pipe_cannot_have_is_one_line(folder, capsys, monkeypatch, arguments):
+    monkeypatch.setattr(sys, "stdin", Pipe(b"no picture"))
+    assert main(["enhance", *arguments, *WEIGHTS]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_pipe_without_a_picture_is_one_line(folder, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", Pipe(b"no picture"))
+    monkeypatch.setattr(sys, "stdout", Pipe())
+    assert main(["enhance", "-", *WEIGHTS]) == 2
+    assert "standard input: not a readable" in capsys.readouterr().err
