@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from smnet_jax.cli import watching
 from smnet_jax.cli.terminal import printable
 from smnet_jax.errors import InputError
 from smnet_jax.host import allocator
@@ -39,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shard", metavar="I/N", help="only the I-th of N parts, 1 to N: for N machines that see the same pictures"
     )
+    parser.add_argument("--only-dark", action="store_true", help="leave out pictures that are bright enough")
+    parser.add_argument("--watch", action="store_true", help="go on with what comes into the folder, until Ctrl-C")
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--overwrite", action="store_true", help="replace files that exist, inputs included")
     existing.add_argument("--skip-existing", action="store_true", help="leave out pictures whose result exists")
@@ -51,6 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cache.add_argument("--no-cache", action="store_true", help="keep no compiled programs")
 
 
+class _BrightEnough(InputError):
+    """A picture that --only-dark leaves out."""
+
+
 def run(args: argparse.Namespace) -> int:
     if args.list_weights:
         return _list_weights()
@@ -60,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
     if args.out == "-" or "-" in args.inputs:
         return _stream(args, tile, max_memory)
     passed: list[Path] = []
-    jobs, earlier = _jobs(args, passed)
+    jobs, earlier = ([], []) if args.watch else _jobs(args, passed)
+    if args.watch:
+        watching.check(args)
     allocator.keep_freed_memory()
 
     # Only from here on is JAX imported: a wrong file name is told at once.
@@ -79,13 +88,25 @@ def run(args: argparse.Namespace) -> int:
     if source == untrained.NAME:
         print(f"smnet: {untrained.WARNING}", file=sys.stderr)
 
-    records = []
+    plan = {"tile": tile, "max_memory": max_memory}
+    if args.watch:
+        return watching.watch(args, lambda jobs: _done(jobs, model, variables, args, plan))
+    records = _done(jobs, model, variables, args, plan)
+    return _finish(args, records, passed, earlier, time.monotonic() - started)
+
+
+def _done(
+    jobs: list[Any], model: Any, variables: Any, args: argparse.Namespace, plan: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Enhance `jobs`, tell what there is to tell about each, and give a record of each."""
+    records: list[dict[str, Any]] = []
     notes: dict[str, int] = {}  # a folder's pictures mostly have the same to say: once is enough
     with _quiet_pillow(), _progress(len(jobs)) as (advance, say):
-        plan = {"tile": tile, "max_memory": max_memory}
         for job, outcome in _enhanced(jobs, model, variables, args, plan, advance):
             record: dict[str, Any] = {"input": str(job.source)}
-            if isinstance(outcome, Exception):
+            if isinstance(outcome, _BrightEnough):
+                record["skipped"] = "bright enough"
+            elif isinstance(outcome, Exception):
                 record["error"] = str(outcome)
                 about = "" if str(job.source) in record["error"] else f"{job.source}: "
                 say(f"smnet: {about}{outcome}")
@@ -100,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
         for note, times in notes.items():
             if times > 1:
                 say(f"for {times - 1} more picture{'s' * (times > 2)}: {note}")
-    return _finish(args, records, passed, earlier, time.monotonic() - started)
+    return records
 
 
 def _stream(args: argparse.Namespace, tile: Any, max_memory: int | None) -> int:
@@ -253,10 +274,12 @@ def _enhanced(
     """The work itself, as `readahead.pipelined` yields it; `advance` learns how many pictures are computed."""
     from smnet_jax.enhancement import memory, photo
     from smnet_jax.enhancement.prefetch import pipelined
-    from smnet_jax.images import pictures
+    from smnet_jax.images import darkness, pictures
 
     def read(job):
         picture = pictures.read(job.source, max_megapixels=args.max_megapixels)
+        if args.only_dark and not darkness.is_dark(picture.rgb, picture.alpha):
+            raise _BrightEnough(f"{job.source}: bright enough")
         pictures.check_fits(picture, job.target.suffix)
         photo.prepare(model, variables, picture, **plan)  # compile for this size while another is computed
         return picture
@@ -336,7 +359,8 @@ def _finish(
     shut = [path for path in passed if os.path.isdir(path)]  # noqa: PTH112
     files = [path for path in passed if path not in shut]
     failed = [record["input"] for record in records if "error" in record] + [str(path) for path in shut]
-    done = len(records) - sum("error" in record for record in records)
+    bright = sum("skipped" in record for record in records)
+    done = len(records) - bright - sum("error" in record for record in records)
     if args.json:
         records += [{"input": str(path), "error": "cannot be listed"} for path in shut]
         told: dict[str, Any] = {"seconds": round(seconds, 3), "pictures": records}
@@ -346,6 +370,8 @@ def _finish(
         print(json.dumps(told, indent=1))
         return 1 if failed else 0
     sentence = f"{done} picture{'s' * (done != 1)} enhanced in {seconds:.1f} s, written to {args.out}"
+    if bright:
+        sentence += f"; {bright} left out as bright enough (--only-dark)"
     if failed:
         shown = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
         sentence += f"; {len(failed)} failed: {shown}"

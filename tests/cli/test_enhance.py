@@ -417,3 +417,10 @@ def test_a_pipe_without_a_picture_is_one_line(folder, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdout", Pipe())
     assert main(["enhance", "-", *WEIGHTS]) == 2
     assert "standard input: not a readable" in capsys.readouterr().err
+
+
+def test_only_dark_leaves_out_what_is_bright_enough(folder, capsys):
+    Image.new("RGB", (16, 12), "white").save("in/white.png")
+    assert main(["enhance", "in", "-o", "out", "--only-dark", *WEIGHTS]) == 0
+    assert files(folder / "out") == ["a.png", "b.jpg", "deep/a.webp"]
+    assert "3 pictures enhanced" in (said := capsys.readouterr().out) and "1 left out as bright enough" in said
