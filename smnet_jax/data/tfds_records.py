@@ -4,13 +4,14 @@ Worth it on many hosts with network storage: one large file instead of ten thous
 needed for the modules whose names begin with tfds, and for nothing else.
 """
 
+import contextlib
 import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from smnet_jax.data.checking import check_all
 from smnet_jax.data.decoding import decode
@@ -47,7 +48,10 @@ def examples(pairs: Sequence[Pair]) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def stored_bytes(path: Path) -> bytes:
     """An upright RGB PNG or JPEG file as it is; anything else as PNG, for readers that ignore EXIF or lack a codec."""
-    with Image.open(path) as picture:
+    with (
+        contextlib.suppress(UnidentifiedImageError),
+        Image.open(path) as picture,
+    ):  # HEIC and camera raw are not Pillow's
         upright = picture.getexif().get(0x0112, 1) == 1
         if upright and picture.mode == "RGB" and picture.format in ("JPEG", "PNG"):
             return path.read_bytes()

@@ -18,6 +18,7 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 _INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _POINTERS = (EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD)
 _MOST_ENTRIES = 2000
+_LONGEST_BLOCK = 1 << 24
 
 # How and where a file's pixels lie, what was layered below them, how a sensor saw them: untrue of new pixels.
 OLD_PIXELS = frozenset(
@@ -95,7 +96,7 @@ def is_tiff(head: bytes) -> bool:
 def directory(file: IO[bytes], offset: int | None = None, *, longest: int = 1 << 26) -> Directory:
     """The directory at `offset` of a TIFF or BigTIFF file, the first one if None. Raises Damaged.
 
-    Values longer than `longest` bytes are left out: they are pixels, or layers.
+    Values that are longer than `longest` bytes, alone or together, are left out: they are pixels, or layers.
     """
     file.seek(0, 2)
     size = file.tell()
@@ -120,6 +121,7 @@ def directory(file: IO[bytes], offset: int | None = None, *, longest: int = 1 <<
         field = table[i * width + width - inline : (i + 1) * width]
         if length == 0 or length > longest:
             continue
+        longest -= length  # many entries may name the same bytes
         if length <= inline:
             value = field[:length]
         else:
@@ -180,8 +182,8 @@ def carried(block: bytes, width: int, height: int) -> bytes | None:
     """
     prefix = PREFIX if block.startswith(PREFIX) else b""
     data = bytearray(block[len(prefix) :])
-    if not is_tiff(bytes(data[:4])) or 43 in data[2:4]:
-        raise Damaged("not TIFF")
+    if not is_tiff(bytes(data[:4])) or 43 in data[2:4] or len(data) > _LONGEST_BLOCK:
+        raise Damaged("not TIFF, or larger than any camera's")
     order = "<" if data[:2] == b"II" else ">"
     try:
         first = struct.unpack_from(f"{order}I", data, 4)[0]
@@ -272,12 +274,14 @@ def _behind(data: bytearray, order: str, offset: int, depth: int = 0) -> int:
     """Where the last value of a directory and of those below it ends."""
     (count,) = struct.unpack_from(f"{order}H", data, offset)
     last = offset + 6 + 12 * count
+    below = set(_POINTERS) if depth < 2 else set()
     for i in range(min(count, _MOST_ENTRIES)):
         tag, kind, number, value = struct.unpack_from(f"{order}HHII", data, offset + 2 + 12 * i)
         length = number * _SIZES.get(kind, 1)
         if length > 4 and value + length <= len(data):
             last = max(last, value + length)
-        if tag in _POINTERS and depth < 2 and value + 2 <= len(data):
+        if tag in below and value + 2 <= len(data):
+            below.remove(tag)  # each once: else a few kilobytes could name billions of directories
             last = max(last, _behind(data, order, value, depth + 1))
     return last
 

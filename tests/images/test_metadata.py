@@ -209,3 +209,17 @@ def test_random_damage_never_escapes(rng):
         exif.orientation(bytes(block))
         if kept is not None:
             exif.without_orientation(kept)
+
+
+def test_no_kilobytes_name_gigabytes():
+    """Directories whose entries all name the same bytes, and each other."""
+    many = [(tag, 7, 50000, b"") for tag in range(60000, 61900)]
+    table = b"".join(struct.pack("<HHII", tag, kind, count, 30000) for tag, kind, count, _ in many)
+    data = b"II*\0\x08\0\0\0" + struct.pack("<H", len(many)) + table + bytes(4)
+    data += bytes(100000 - len(data))
+    assert sum(len(e.value) for e in exif.directory(io.BytesIO(data), longest=1 << 20).entries.values()) <= 1 << 20
+    pointing = b"".join(struct.pack("<HHII", 34665, 4, 1, 8) for _ in range(1900))
+    circle = b"II*\0\x08\0\0\0" + struct.pack("<H", 1900) + pointing + struct.pack("<I", 8)
+    assert exif.carried(circle, 8, 8) is not None
+    openings = b"<xmp:Thumbnails " * 60000
+    assert Metadata(xmp=openings).turned(8, 8, []).xmp == openings
