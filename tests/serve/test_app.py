@@ -113,7 +113,7 @@ def test_too_many_bytes_and_pixels(serving, network):
     status, _, body = server.ask("POST", "/enhance", bytes(100_001))
     assert status == 413 and "larger than" in json.loads(body)["error"]
     chunks = (bytes(10_000) for _ in range(11))  # without a length: counted as it comes
-    assert server.ask("POST", "/enhance", chunks, transfer_encoding="chunked")[0] in (413, 400)
+    assert server.ask("POST", "/enhance", chunks)[0] == 413
     bomb = io.BytesIO()
     Image.new("1", (2000, 2000)).save(bomb, "PNG")
     status, _, body = server.ask("POST", "/enhance", bomb.getvalue())
