@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from smnet_jax.network.layers import Form
+from smnet_jax.network.model import Implementation
 from smnet_jax.vgg16 import vgg16_features
 
 TV_WEIGHT = 0.001
@@ -28,16 +28,16 @@ def total_loss(
     *,
     axis_name: str | None = None,
     dtype: Any = jnp.float32,
-    form: Form = "conv",
+    implementation: Implementation = "auto",
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The recipe's loss, and its terms unweighted: ssim (as 1 - SSIM), perceptual, smooth_l1, inner, tv.
 
-    `vgg` are the variables of `smnet_jax.vgg16.load_vgg16()`; `dtype` (of its activations) and `form` say how to
-    compute it. No gradient flows into `low`, `high` or `vgg`.
+    `vgg` are the variables of `smnet_jax.vgg16.load_vgg16()`; `dtype` (of its activations) and `implementation`
+    say how to compute it. No gradient flows into `low`, `high` or `vgg`.
     """
     terms = {
         "ssim": 1 - ssim(pred, high, axis_name=axis_name),
-        "perceptual": perceptual(pred, high, vgg, dtype=dtype, form=form),
+        "perceptual": perceptual(pred, high, vgg, dtype=dtype, implementation=implementation),
         "smooth_l1": smooth_l1(pred, high),
         "inner": inner(pred, low),
         "tv": tv(pred),
@@ -88,15 +88,15 @@ def ssim(pred: jax.Array, high: jax.Array, *, axis_name: str | None = None) -> j
 
 
 def perceptual(
-    pred: jax.Array, high: jax.Array, vgg: Any, *, dtype: Any = jnp.float32, form: Form = "conv"
+    pred: jax.Array, high: jax.Array, vgg: Any, *, dtype: Any = jnp.float32, implementation: Implementation = "auto"
 ) -> jax.Array:
     """Sum over relu1_2, relu2_2, relu3_3, relu4_3 of VGG16 of the mean absolute difference of the features.
 
     `dtype` is that of the features; their differences are summed in float32.
     """
     # Two calls rather than one on the concatenated batch: the target's half then costs no backward pass.
-    target = jax.lax.stop_gradient(vgg16_features(vgg, high, dtype=dtype, form=form))
-    layers = zip(vgg16_features(vgg, pred, dtype=dtype, form=form), target, strict=True)
+    target = jax.lax.stop_gradient(vgg16_features(vgg, high, dtype=dtype, implementation=implementation))
+    layers = zip(vgg16_features(vgg, pred, dtype=dtype, implementation=implementation), target, strict=True)
     return sum((jnp.mean(jnp.abs(p - t), dtype=jnp.float32) for p, t in layers), start=jnp.float32(0))
 
 

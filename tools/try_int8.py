@@ -25,6 +25,7 @@ from smnet_jax.host import allocator
 from smnet_jax.images import pictures
 from smnet_jax.images.padding import crop, pad
 from smnet_jax.network import layers
+from smnet_jax.network.cpu import network as cpu
 
 LARGEST = 127
 NARROWEST = 8  # channels; stem and head, with fewer, stay float32
@@ -39,10 +40,10 @@ def quantised(x, axes):
 def in_int8(convolve, otherwise):
     """The layer (x, kernel, bias) with its product in int8."""
 
-    def layer(x, kernel, bias=None, *, precision=None, form="conv"):
+    def layer(x, kernel, bias, precision):
         own = kernel.ndim == 5  # a kernel for each picture, as GFRM has it
         if min(kernel.shape[-2:]) < NARROWEST or (own and kernel.shape[0] > 1):
-            return otherwise(x, kernel, bias, precision=precision, form=form)
+            return otherwise(x, kernel, bias, precision)
         small, scale = quantised(x, None)
         kernel, scales = quantised(kernel[0] if own else kernel, (0, 1, 2))
         y = convolve(small, kernel).astype(jnp.float32) * (scale.reshape(()) * scales.reshape(-1))
@@ -63,12 +64,12 @@ def conv1x1(x, kernel):
 
 @contextmanager
 def int8_layers():
-    originals = layers.conv3x3, layers.conv1x1
-    layers.conv3x3, layers.conv1x1 = in_int8(conv3x3, originals[0]), in_int8(conv1x1, originals[1])
+    originals = cpu.conv3x3, cpu.conv1x1
+    cpu.conv3x3, cpu.conv1x1 = in_int8(conv3x3, originals[0]), in_int8(conv1x1, originals[1])
     try:
         yield
     finally:
-        layers.conv3x3, layers.conv1x1 = originals
+        cpu.conv3x3, cpu.conv1x1 = originals
 
 
 def compiled(model, variables, low):

@@ -21,7 +21,7 @@ from smnet_jax.host.atomic_files import replacing
 
 SUMMARY = "compile for TPUs that are not there; the compiler's estimates, nothing measured"
 DTYPES = {"bf16": "bfloat16", "bfloat16": "bfloat16", "f32": "float32", "float32": "float32"}
-FORMS = ("auto", "straight", "conv", "subpixel", "packed")
+IMPLEMENTATIONS = ("auto", "reference", "cpu", "gpu", "tpu")
 TOP = 10
 
 
@@ -35,7 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", default="600x400", metavar="WxH", help="of the pictures in inference")
     parser.add_argument("--pictures-per-chip", type=int, default=8, metavar="N", help="in inference (default: 8)")
     parser.add_argument("--only", choices=("train", "infer"), help="compile one of the two")
-    parser.add_argument("--form", choices=FORMS, default="auto", help="of the layers, to compare (default: TPU's best)")
+    parser.add_argument(
+        "--implementation",
+        choices=IMPLEMENTATIONS,
+        default="auto",
+        help="of the network, to compare (default: TPU's best)",
+    )
     parser.add_argument("--width", type=int, metavar="C", help="features, instead of the config's")
     parser.add_argument("--blocks", type=int, metavar="N", help="instead of the config's")
     parser.add_argument("--crop", type=int, metavar="N", help="side of the training pictures, instead of the config's")
@@ -90,7 +95,7 @@ class Compilable:
     images: int
     model_flops: int
     dtype: str
-    form: str
+    implementation: str
     strips: int = 1
 
 
@@ -110,7 +115,7 @@ def training(config: Any, topology: Topology, args: argparse.Namespace) -> Compi
     shape = {"data": len(topology.devices) // config.rows, "rows": config.rows}
     parallel.check_batch(config.batch, config.crop, shape, config.accumulate)
     mesh = Mesh(_array(topology).reshape(shape["data"], shape["rows"]), ("data", "rows"))
-    model = steps.make_model(config).clone(form=_form(config, args))
+    model = steps.make_model(config).clone(implementation=_implementation(config, args))
     parts = steps.parts_of_batch(config, model, config.batch // shape["data"], topology.device_kind)
     step = functools.partial(
         steps.train_step,
@@ -141,7 +146,7 @@ def training(config: Any, topology: Topology, args: argparse.Namespace) -> Compi
         config.batch,
         work,
         config.dtype,
-        model.form,
+        model.implementation,
     )
 
 
@@ -159,8 +164,8 @@ def inference(config: Any, topology: Topology, args: argparse.Namespace) -> Comp
     count = args.pictures_per_chip * topology.chips
     if count < 1 or count % len(topology.devices):
         raise InputError(f"--pictures-per-chip {args.pictures_per_chip}: must share out over its devices")
-    model = make_model(config).clone(form=_form(config, args), remat=False)
-    if args.form != "straight":  # the straight port, to compare with, has no such refinements
+    model = make_model(config).clone(implementation=_implementation(config, args), remat=False)
+    if args.implementation != "reference":  # which is there to compare with, and has no such refinements
         model = model.for_inference(count // len(topology.devices), height, "tpu")
     model = model.clone(scan=model.scan or args.scan, strips=args.strips or model.strips)
     try:
@@ -178,7 +183,7 @@ def inference(config: Any, topology: Topology, args: argparse.Namespace) -> Comp
         count,
         work,
         config.dtype,
-        model.form,
+        model.implementation,
         model.strips,
     )
 
@@ -194,7 +199,7 @@ def compile_program(
     peak, share = peaks.of(topology.device_kind), topology.devices_a_chip
     found: dict[str, Any] = {
         "title": program.title,
-        "form": program.form,
+        "implementation": program.implementation,
         "strips": program.strips,
         "options": options or {},
         "images": program.images,
@@ -256,7 +261,8 @@ def table(result: dict[str, Any], kind: str) -> str:
     found = result[kind]
     per = "chip" if result["devices_a_chip"] == 1 else f"device ({result['devices_a_chip']} a chip)"
     lines = [
-        f"{found['title']}, form {found['form']}" + (f", in {found['strips']} strips" if found["strips"] > 1 else ""),
+        f"{found['title']}, implementation {found['implementation']}"
+        + (f", in {found['strips']} strips" if found["strips"] > 1 else ""),
         f"on {result['topology']} ({result['chips']} chips, {result['device_kind']}); the compiler's estimates for "
         f"each {per}, nothing measured; jax {result['jax']}, libtpu {result['libtpu']}",
     ]
@@ -345,12 +351,12 @@ def _config(args: argparse.Namespace, topology: Topology) -> Any:
     return config
 
 
-def _form(config: Any, args: argparse.Namespace) -> Any:
-    from smnet_jax.network.layers import default_form
+def _implementation(config: Any, args: argparse.Namespace) -> Any:
+    from smnet_jax.network.model import implementation_for
 
-    if args.form != "auto":
-        return args.form
-    return "conv" if config.rows > 1 else default_form("tpu")
+    return (
+        "gpu" if args.implementation == "auto" and config.rows > 1 else implementation_for(args.implementation, "tpu")
+    )
 
 
 def _avoid_real_tpus() -> None:

@@ -18,8 +18,8 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 def to_stablehlo(model: SMNet, variables: Any) -> bytes:
     """Serialise (N,H,W,3) float32 -> (N,H,W,3) float32, not clipped; H and W multiples of four.
 
-    The model's dtype, precision and blocks are kept; its form is each platform's best one. Raises InputError without
-    the package flatbuffers.
+    The model's dtype, precision and blocks are kept. On CPUs the implementation is theirs, elsewhere that of GPUs: the
+    one of TPUs packs lanes, which takes a size that is known. Raises InputError without the package flatbuffers.
     """
     try:
         import flatbuffers  # noqa: F401  what jax.export writes with
@@ -27,7 +27,7 @@ def to_stablehlo(model: SMNet, variables: Any) -> bytes:
         raise InputError("export: flatbuffers is not installed; pip install 'smnet-jax[export]'") from error
     from jax import export
 
-    on_cpu, elsewhere = model.clone(form="subpixel"), model.clone(form="conv")
+    on_cpu, elsewhere = model.clone(implementation="cpu"), model.clone(implementation="gpu")
 
     @jax.jit
     def enhance(low: jax.Array) -> jax.Array:

@@ -89,7 +89,7 @@ class Run:
         self.model = make_model(config)
         self.validation: Validation | None = None
         if evaluation is not None:
-            self.validation = Validation(self.model.clone(form="auto"), evaluation, config.evaluate_pairs)
+            self.validation = Validation(self.model.clone(implementation="auto"), evaluation, config.evaluate_pairs)
         self.log = log.Log(workdir, self.total, write=hosts.is_writer())
         self.checkpoints = Checkpoints(workdir, config.keep)
         self._restore_or_start()

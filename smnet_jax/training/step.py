@@ -10,8 +10,7 @@ import optax
 
 from smnet_jax import losses
 from smnet_jax.errors import InputError
-from smnet_jax.network import layers
-from smnet_jax.network.model import SMNet
+from smnet_jax.network.model import SMNet, implementation_for
 from smnet_jax.network.tpu.microbatches import filled, parts
 from smnet_jax.training.config import Config
 from smnet_jax.training.schedule import Schedule
@@ -37,14 +36,15 @@ class TrainState:
 
 
 def make_model(config: Config) -> SMNet:
-    """The network as configured. Rows over several devices need the form that shards by neighbour exchange."""
+    """The network as configured. Rows over several devices need the implementation that shards by neighbour
+    exchange."""
     return SMNet(
         variant=config.variant,
         width=config.width,
         blocks=config.blocks,
         dtype=jnp.dtype(config.dtype),
         precision=config.precision or None,
-        form="conv" if config.rows > 1 else "auto",
+        implementation="gpu" if config.rows > 1 else "auto",
         remat=config.remat,
         scan=config.scan,
     )
@@ -68,12 +68,18 @@ def make_loss(config: Config, model: SMNet, kind: str) -> LossFunction:
     """`loss(params, batch, vgg, axis_name) -> (total, terms)`; the terms are those of the last output."""
     if kind not in ("recipe", "l1_ssim"):
         raise InputError(f"loss {kind!r}: must be 'recipe' or 'l1_ssim'")
-    apply = filled(model.apply) if _is_packed(model) else model.apply
+    apply = filled(model.apply) if _for_tpu(model) else model.apply
 
     def one(pred: Any, batch: Batch, vgg: Any, axis_name: str | None) -> tuple[jax.Array, Scalars]:
         if kind == "recipe":
             return losses.total_loss(
-                pred, batch["low"], batch["high"], vgg, axis_name=axis_name, dtype=model.dtype, form=model.form
+                pred,
+                batch["low"],
+                batch["high"],
+                vgg,
+                axis_name=axis_name,
+                dtype=model.dtype,
+                implementation=model.implementation,
             )
         return losses.l1_ssim(
             pred,
@@ -102,11 +108,11 @@ def parts_of_batch(config: Config, model: SMNet, crops: int, kind: str) -> int:
     configured, or as is fastest."""
     if config.accumulate:
         return config.accumulate
-    return parts(crops, kind) if _is_packed(model) else 1
+    return parts(crops, kind) if _for_tpu(model) else 1
 
 
-def _is_packed(model: SMNet) -> bool:
-    return (layers.default_form() if model.form == "auto" else model.form) == "packed"
+def _for_tpu(model: SMNet) -> bool:
+    return implementation_for(model.implementation) == "tpu"
 
 
 def init_state(config: Config, params: Any) -> TrainState:

@@ -22,7 +22,7 @@ class Validation:
     """The evaluation pairs and the compiled network for them.
 
     Every process takes its share of the pairs and every device in turn one picture, so no collective is needed but
-    the sum at the end. `SMNet` in its fastest form for one device serves whatever way the step was divided.
+    the sum at the end. `SMNet` in its fastest implementation for one device serves whatever way the step was divided.
     """
 
     def __init__(self, model: SMNet, source: Source, limit: int = 0):

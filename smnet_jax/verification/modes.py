@@ -41,8 +41,9 @@ def all_modes(backend: str) -> list[Mode]:
     """Every mode, the exact ones first; `backend` is `jax.default_backend()`."""
     exact, default = {"precision": "highest"}, DEFAULT_PRECISION.get(backend, BFLOAT16)
     return [
-        Mode("float32 conv", EXACT, "highest precision, one convolution per layer", {"form": "conv", **exact}),
-        Mode("folded", EXACT, "highest precision, merged layers: the form CPUs use", {"form": "subpixel", **exact}),
+        Mode("float32 gpu", EXACT, "highest precision, as implemented for GPUs", {"implementation": "gpu", **exact}),
+        Mode("float32 cpu", EXACT, "highest precision, as implemented for CPUs", {"implementation": "cpu", **exact}),
+        Mode("float32 tpu", EXACT, "highest precision, as implemented for TPUs", {"implementation": "tpu", **exact}),
         Mode("default", default, f"what {backend} does with float32 unless told otherwise", {}),
         Mode("bfloat16", BFLOAT16, "activations in bfloat16", {"dtype": jnp.bfloat16}),
     ]

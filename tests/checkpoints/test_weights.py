@@ -46,8 +46,8 @@ def test_round_trip(original, saved):
 
 
 def test_load(saved, fixtures):
-    model, variables = smnet_jax.load(saved, form="conv")
-    assert (model.variant, model.width, model.blocks, model.form) == ("lol", 8, 3, "conv")
+    model, variables = smnet_jax.load(saved, implementation="gpu")
+    assert (model.variant, model.width, model.blocks, model.implementation) == ("lol", 8, 3, "gpu")
     assert isinstance(variables["params"]["block"]["act"]["slope"], jax.Array)
     other, same = smnet_jax.load(fixtures / "golden" / "lol_dim8.pth", blocks=2, width=8)
     assert other.blocks == 2

@@ -49,7 +49,7 @@ def test_against_torch(checkpoint, pictures, one_mode, tmp_path, capsys):
     said = json.loads((tmp_path / "said.json").read_text())
     (section,) = said["checks"]
     assert said["within"] and section["pictures"] == ["one.png", "two.png"]
-    names = [stage["stage"] for stage in section["modes"]["float32 conv"]["stages"]]
+    names = [stage["stage"] for stage in section["modes"]["float32 gpu"]["stages"]]
     assert names[0] == "stem" and names[-1] == "block3/head"
     assert section["training"][-1]["stage"] == "update by Adam"
     with Image.open(tmp_path / "heat.png") as heat:

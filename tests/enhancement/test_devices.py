@@ -13,14 +13,14 @@ from tests.support.networks import network
 
 assert jax.device_count() == 4
 rng = np.random.default_rng(0)
-cases = ("lol", 196, 4, "subpixel"), ("fivek", 184, 3, "packed"), ("lol", 64, 2, "conv")
-for variant, height, count, form in cases:
-    model, variables = network(variant, form)
+cases = ("lol", 196, 4, "cpu"), ("fivek", 184, 3, "tpu"), ("lol", 64, 2, "gpu")
+for variant, height, count, implementation in cases:
+    model, variables = network(variant, implementation)
     low = rng.random((height, 20, 3), np.float32) * np.linspace(0.1, 1, height, dtype=np.float32)[:, None, None]
     mesh = jax.make_mesh((count,), ("rows",), axis_types=(AxisType.Auto,), devices=jax.devices()[:count])
     whole = np.asarray(jax.jit(model.apply)(variables, low[None]))[0]
     error = np.abs(enhance_in_rows(model, variables, low, mesh) - whole).max()
-    assert error < 1e-5 * np.abs(whole).max(), (variant, form, error)
+    assert error < 1e-5 * np.abs(whole).max(), (variant, implementation, error)
 full = jax.make_mesh((4,), ("rows",), axis_types=(AxisType.Auto,))
 try:
     enhance_in_rows(model, variables, np.tile(low, (2, 1, 1))[:100], full)

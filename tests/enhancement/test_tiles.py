@@ -24,17 +24,17 @@ def whole(model, variables, low):
 
 
 @pytest.mark.parametrize(
-    ("variant", "form", "tile", "keep"),
+    ("variant", "implementation", "tile", "keep"),
     [
-        ("lol", "subpixel", 40, False),  # 2 x 3 windows
-        ("lol", "subpixel", 40, True),
-        ("lol", "packed", (132, 30), True),  # columns only
-        ("fivek", "subpixel", (27, 140), True),  # rows only
-        ("fivek", "conv", 64, False),
+        ("lol", "cpu", 40, False),  # 2 x 3 windows
+        ("lol", "cpu", 40, True),
+        ("lol", "tpu", (132, 30), True),  # columns only
+        ("fivek", "cpu", (27, 140), True),  # rows only
+        ("fivek", "gpu", 64, False),
     ],
 )
-def test_tiles_equal_the_whole(variant, form, tile, keep, low):
-    model, variables = network(variant, form)
+def test_tiles_equal_the_whole(variant, implementation, tile, keep, low):
+    model, variables = network(variant, implementation)
     expected = whole(model, variables, low)
     steps: list[float] = []
     result, done = enhance_tiled(model, variables, low, tile, keep=keep, progress=steps.append)

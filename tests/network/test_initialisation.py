@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from smnet_jax.network.definition import Conv
 from smnet_jax.network.initialisation import add_colour_path, initialise
-from smnet_jax.network.model import Conv, SMNet
+from smnet_jax.network.model import SMNet
 
 
 @pytest.mark.parametrize("variant", ["lol", "fivek"])

@@ -1,4 +1,4 @@
-"""Both forms of each resampling layer against PyTorch's own operations."""
+"""Every implementation of each resampling layer against PyTorch's own operations."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,7 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from smnet_jax.network import layers
+from smnet_jax.network import gpu, layers
+from smnet_jax.network.cpu import resampling
+from smnet_jax.network.cpu.resampling import interleave
 
 TOLERANCE = 1e-6  # a few float32 roundings of values of order one
 
@@ -24,36 +26,43 @@ def x(rng):
     return jnp.asarray(rng.standard_normal((2, 6, 10, 4)), jnp.float32)
 
 
-@pytest.mark.parametrize("form", ["conv", "subpixel"])
-def test_blur_down(x, form):
+@pytest.mark.parametrize("blur_down", [layers.blur_down, resampling.blur_down], ids=["plain", "cpu"])
+def test_blur_down(x, blur_down):
     tap = torch.tensor([1.0, 2.0, 1.0])
     kernel = (torch.outer(tap, tap) / 16).repeat(4, 1, 1, 1)
     expected = F.conv2d(F.pad(nchw(x), (1, 1, 1, 1), mode="reflect"), kernel, stride=2, groups=4)
-    np.testing.assert_allclose(layers.blur_down(x, form), nhwc(expected), atol=TOLERANCE)
+    np.testing.assert_allclose(blur_down(x), nhwc(expected), atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("form", ["conv", "subpixel"])
+def _bilinear_up_by_phases(x):
+    return interleave(resampling.bilinear_up_phases(x))
+
+
+@pytest.mark.parametrize(
+    "bilinear_up", [layers.bilinear_up, gpu.bilinear_up, _bilinear_up_by_phases], ids=["plain", "gpu", "cpu"]
+)
 @pytest.mark.parametrize("shape", [(2, 6, 10, 4), (1, 1, 1, 3)])
-def test_bilinear_up(rng, form, shape):
+def test_bilinear_up(rng, bilinear_up, shape):
     x = jnp.asarray(rng.standard_normal(shape), jnp.float32)
     expected = F.interpolate(nchw(x), scale_factor=2, mode="bilinear", align_corners=False)
-    np.testing.assert_allclose(layers.bilinear_up(x, form), nhwc(expected), atol=TOLERANCE)
+    np.testing.assert_allclose(bilinear_up(x), nhwc(expected), atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("phases", [False, True])
 def test_transposed_conv(x, rng, phases):
     weight = rng.standard_normal((4, 5, 3, 3)).astype(np.float32)  # torch: (in, out, kh, kw)
     kernel = jnp.asarray(weight.transpose(2, 3, 0, 1))
-    ours = layers.interleave(layers.transposed_conv_phases(x, kernel)) if phases else layers.transposed_conv(x, kernel)
+    in_phases = resampling.transposed_conv_phases
+    ours = interleave(in_phases(x, kernel)) if phases else layers.transposed_conv(x, kernel)
     expected = F.conv_transpose2d(nchw(x), torch.tensor(weight), stride=2, padding=1, output_padding=1)
     np.testing.assert_allclose(ours, nhwc(expected), atol=5 * TOLERANCE)
 
 
-def test_conv1x1_takes_a_kernel_per_picture(x, rng):
+def test_product1x1_takes_a_kernel_per_picture(x, rng):
     kernels = jnp.asarray(rng.standard_normal((2, 1, 1, 4, 3)), jnp.float32)
     bias = jnp.asarray([1.0, 2.0, 3.0])
-    together = layers.conv1x1(x, kernels, bias)
-    alone = [layers.conv1x1(x[i : i + 1], kernels[i], bias)[0] for i in range(2)]
+    together = layers.product1x1(x, kernels, bias)
+    alone = [layers.product1x1(x[i : i + 1], kernels[i], bias)[0] for i in range(2)]
     np.testing.assert_allclose(together, np.stack(alone), atol=TOLERANCE)
 
 

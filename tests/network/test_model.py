@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from smnet_jax.checkpoints.weights import load
+from smnet_jax.network.definition import statistics
 from smnet_jax.network.initialisation import initialise
-from smnet_jax.network.model import SMNet, statistics
+from smnet_jax.network.model import SMNet
 from tests.support.golden_case import relative_error
 
 TOLERANCE = 2e-6  # of the tap's largest magnitude; measured: 7.3e-7 at most
@@ -22,10 +23,10 @@ def golden_features(features: dict) -> dict:
     return named
 
 
-def errors_by_tap(golden_case, form) -> dict[str, float]:
+def errors_by_tap(golden_case, implementation) -> dict[str, float]:
     """How far the features and outputs of the case are from the published ones."""
     expected = golden_case.arrays("forward")
-    model, variables = load(golden_case.checkpoint, form=form, precision="highest")
+    model, variables = load(golden_case.checkpoint, implementation=implementation, precision="highest")
     assert (model.variant, model.width) == (golden_case.variant, golden_case.width)
     run = jax.jit(lambda low: model.apply(variables, low, outputs="all", mutable=["intermediates"]))
     outputs, recorded = run(expected.pop("low"))
@@ -35,9 +36,9 @@ def errors_by_tap(golden_case, form) -> dict[str, float]:
     return {name: relative_error(ours[name], value) for name, value in expected.items()}
 
 
-@pytest.mark.parametrize("form", ["straight", "conv", "subpixel", "packed"])
-def test_every_tap_equals_the_published_one(golden_case, form):
-    errors = errors_by_tap(golden_case, form)
+@pytest.mark.parametrize("implementation", ["reference", "gpu", "cpu", "tpu"])
+def test_every_tap_equals_the_published_one(golden_case, implementation):
+    errors = errors_by_tap(golden_case, implementation)
     assert max(errors.values()) < TOLERANCE, errors
 
 
@@ -55,10 +56,10 @@ def small(request):
     return model, initialise(model, 0), low
 
 
-@pytest.mark.parametrize("form", ["subpixel", "packed"])
-def test_the_pieces_make_the_whole(small, form):
+@pytest.mark.parametrize("implementation", ["cpu", "tpu"])
+def test_the_pieces_make_the_whole(small, implementation):
     model, variables, low = small
-    model = model.clone(form=form)
+    model = model.clone(implementation=implementation)
     x = model.apply(variables, low, method="embed")
     for _ in range(model.blocks):
         z = model.apply(variables, x, method="local")
@@ -99,19 +100,19 @@ def test_packed_form_has_the_same_gradients(small):
     model, variables, low = small
     model = model.clone(blocks=1, precision="highest")
 
-    def gradient(form):
-        net = model.clone(form=form)
+    def gradient(implementation):
+        net = model.clone(implementation=implementation)
         return jax.jit(jax.grad(lambda v: jnp.sum(jnp.sin(3 * net.apply(v, low)))))(variables)
 
-    plain, packed = gradient("subpixel"), gradient("packed")
+    plain, packed = gradient("cpu"), gradient("tpu")
     scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(plain))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=2e-6 * scale), packed, plain)
 
 
-@pytest.mark.parametrize("form", ["subpixel", "packed"])
-def test_scan_changes_the_program_not_results(small, form):
+@pytest.mark.parametrize("implementation", ["cpu", "tpu"])
+def test_scan_changes_the_program_not_results(small, implementation):
     model, variables, low = small
-    model = model.clone(form=form)
+    model = model.clone(implementation=implementation)
     scanned = jax.jit(model.clone(scan=True).apply)
     np.testing.assert_allclose(scanned(variables, low), jax.jit(model.apply)(variables, low), atol=1e-6)
     assert "while" in scanned.lower(variables, low).as_text()
@@ -139,7 +140,7 @@ def test_integers_are_refused_when_traced(small):
         jax.eval_shape(model.apply, variables, jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.uint8))
 
 
-@pytest.mark.parametrize("fields", [{"variant": "lal"}, {"width": 6}, {"form": "fast"}])
+@pytest.mark.parametrize("fields", [{"variant": "lal"}, {"width": 6}, {"implementation": "fast"}])
 def test_unknown_fields_are_refused(fields):
     with pytest.raises(ValueError, match=str(next(iter(fields.values())))):
         SMNet(**fields).init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))

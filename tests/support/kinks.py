@@ -18,8 +18,7 @@ import torch
 import torch.nn.functional as F
 from flax import linen as nn
 
-from smnet_jax.network import layers
-from smnet_jax.network import model as model_module
+from smnet_jax.network import definition, layers
 
 Choices = dict[str, list[Any]]
 KINDS = ("prelu", "relu", "max_pool2d", "abs", "amax")
@@ -110,6 +109,6 @@ def replay(choices: Choices) -> Iterator[None]:
         patch.setattr(nn, "relu", relu(vgg))
         patch.setattr(nn, "max_pool", max_pool)
         patch.setattr(jnp, "abs", imposed_abs)
-        patch.setattr(model_module, "statistics", statistics)
+        patch.setattr(definition, "statistics", statistics)
         yield
     assert not (left["prelu"] or gates or vgg or pools or left["abs"] or left["amax"] or phases)

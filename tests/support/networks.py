@@ -9,9 +9,9 @@ from smnet_jax.checkpoints.weights import load
 FOLDER = Path(__file__).parents[1] / "fixtures" / "golden"
 
 
-def network(variant: str, form: str = "subpixel"):
+def network(variant: str, implementation: str = "cpu"):
     """(model, variables) of width 8 whose channel weights follow the picture's statistics."""
-    model, variables = load(FOLDER / f"{variant}_dim8.pth", form=form)
+    model, variables = load(FOLDER / f"{variant}_dim8.pth", implementation=implementation)
     gfrm = variables["params"]["block"]["gfrm"]
     gfrm["fc1"]["kernel"] = np.abs(np.asarray(gfrm["fc1"]["kernel"]))
     gfrm["fc2"]["kernel"] = 4 * np.asarray(gfrm["fc2"]["kernel"])

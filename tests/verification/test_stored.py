@@ -27,9 +27,10 @@ def test_every_mode_passes_and_differs_as_it_should():
     assert [outcome.mode.name for outcome in outcomes] == heard
     assert all(outcome.within for outcome in outcomes)
     by_name = {o.mode.name: max(d.relative for d in o.differences) for o in outcomes}
-    assert list(by_name) == ["float32 conv", "folded", "default", "bfloat16"]
-    assert 0 < by_name["float32 conv"] < 2e-6 < 1e-3 < by_name["bfloat16"]
-    assert by_name["folded"] != by_name["float32 conv"] and by_name["folded"] < 2e-6
+    assert list(by_name) == ["float32 gpu", "float32 cpu", "float32 tpu", "default", "bfloat16"]
+    assert 0 < by_name["float32 gpu"] < 2e-6 < 1e-3 < by_name["bfloat16"]
+    for name in ("float32 cpu", "float32 tpu"):
+        assert by_name[name] != by_name["float32 gpu"] and by_name[name] < 2e-6
 
 
 def test_files_are_small():

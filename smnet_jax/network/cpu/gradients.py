@@ -20,10 +20,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from smnet_jax.network.cpu import winograd
-
-Precision = lax.PrecisionLike
-
-LAYOUT = ("NHWC", "HWIO", "NHWC")
+from smnet_jax.network.layers import LAYOUT, Precision
 
 FEW_INPUTS, FEW_OUTPUTS = 8, 24
 """Fewer channels than these, and joining neighbours costs more than XLA's own kernel gradient (measured)."""
@@ -95,7 +92,7 @@ conv3x3.defvjp(_conv3x3_forward, _conv3x3_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def transposed_conv_phases(x: jax.Array, kernel: jax.Array, precision: Precision) -> list[list[jax.Array]]:
-    """See `layers.transposed_conv_phases`."""
+    """`resampling.transposed_conv_phases` with its gradients."""
     if winograd.worthwhile(x, kernel):
         return winograd.transposed_conv_phases(x, kernel, precision)
     return _phases(x, kernel, precision)

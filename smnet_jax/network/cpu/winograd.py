@@ -85,7 +85,7 @@ def conv3x3(x: jax.Array, kernel: jax.Array, precision: lax.PrecisionLike = None
 def transposed_conv_phases(
     x: jax.Array, kernel: jax.Array, precision: lax.PrecisionLike = None
 ) -> list[list[jax.Array]]:
-    """See `layers.transposed_conv_phases`; float32."""
+    """`resampling.transposed_conv_phases` by fewer products; float32."""
     by_column = (kernel[:, 1:2], (0, 0)), (kernel[:, ::-2], (0, 1))  # an even output column sees one input column
     even = [_along_rows(x, window[1:2], padding, precision) for window, padding in by_column]
     odd = _filter_rows(x, [(window[::-2], padding) for window, padding in by_column], TWO_TAPS, 0, precision)

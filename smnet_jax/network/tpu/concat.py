@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from smnet_jax.network.layers import total_and_peak
-from smnet_jax.network.tpu.lane_packing import inside, within
+from smnet_jax.network.layers import total_and_maximum
+from smnet_jax.network.tpu.lane_packing import masked, valid_mask
 from smnet_jax.network.tpu.strips import Strips
 
 
@@ -42,7 +42,7 @@ def statistics(z: jax.Array, parts: tuple[jax.Array, ...], cut: Strips | None = 
 
     parts: what z was joined from (see `place`), each (N,H,W/2+1,2c), in z's order. The gradient is theirs.
     """
-    totals, peaks = _total_and_peak(z, parts) if cut is None else cut.total_and_peak(z, _within(z))
+    totals, peaks = _total_and_maximum(z, parts) if cut is None else cut.total_and_maximum(z, _within(z))
     by_pixel = (totals.shape[0], 3, 2, totals.shape[1] // 6)
     pixels = (z.shape[1] if cut is None else cut.height) * (2 * z.shape[2] - 2)
     return (
@@ -52,17 +52,17 @@ def statistics(z: jax.Array, parts: tuple[jax.Array, ...], cut: Strips | None = 
 
 
 @jax.custom_vjp
-def _total_and_peak(z: jax.Array, parts: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
+def _total_and_maximum(z: jax.Array, parts: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
     """Sum and maximum of what is in the picture, two float32 (N,6c); z and the parts as `statistics` has them."""
-    return total_and_peak(z, _within(z))
+    return total_and_maximum(z, _within(z))
 
 
 def _within(z: jax.Array) -> np.ndarray:
     """What of a row of z is in the picture: bool (W/2+1,6c)."""
-    return np.tile(within(z.shape[2], z.shape[3] // 3), 3)
+    return np.tile(valid_mask(z.shape[2], z.shape[3] // 3), 3)
 
 
-def _total_and_peak_forward(z: jax.Array, parts: tuple[jax.Array, ...]) -> Any:
+def _total_and_maximum_forward(z: jax.Array, parts: tuple[jax.Array, ...]) -> Any:
     """With, in the same pass, how many pixels have the maximum."""
     # The gradient looks for the values that equal the maximum. Compiled without a barrier it may compute the features
     # anew for that, differently rounded, and find none or others.
@@ -79,7 +79,7 @@ def _total_and_peak_forward(z: jax.Array, parts: tuple[jax.Array, ...]) -> Any:
     return (total, peak), (z, peak, count)
 
 
-def _total_and_peak_backward(saved: tuple[jax.Array, ...], g: tuple[jax.Array, jax.Array]) -> Any:
+def _total_and_maximum_backward(saved: tuple[jax.Array, ...], g: tuple[jax.Array, jax.Array]) -> Any:
     """As JAX does it: pixels that share the maximum share its gradient. For each part by itself, for what made it adds
     this to other gradients, and needs no pass over the whole of z."""
     z, peak, count = saved
@@ -91,8 +91,8 @@ def _total_and_peak_backward(saved: tuple[jax.Array, ...], g: tuple[jax.Array, j
         )
         at_peak = part.astype(jnp.float32) == highest[:, None, None]
         each = of_total[:, None, None] + jnp.where(at_peak, of_peak[:, None, None], 0)
-        parts.append(inside(each).astype(z.dtype))
+        parts.append(masked(each).astype(z.dtype))
     return jnp.zeros_like(z), tuple(parts)
 
 
-_total_and_peak.defvjp(_total_and_peak_forward, _total_and_peak_backward)
+_total_and_maximum.defvjp(_total_and_maximum_forward, _total_and_maximum_backward)

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from smnet_jax.network.layers import Precision, conv1x1, prelu, previous_along
-from smnet_jax.network.tpu.lane_packing import conv, inside
-from smnet_jax.network.tpu.polyphase import Phases, interleaved, nobodys
+from smnet_jax.network.layers import Precision, prelu, previous_along, product1x1
+from smnet_jax.network.tpu.lane_packing import conv, masked
+from smnet_jax.network.tpu.polyphase import Phases, interleaved, uninitialised
 
 _BLUR = (0.25, 0.5, 0.25)
 
@@ -38,7 +38,7 @@ def _blurred(x: jax.Array, kernel: jax.Array, precision: Precision) -> jax.Array
     edge = x[:, :, 1:2, :c] - x[:, :, :1, :c]
     odd = edge[:, 1::2]
     edge = previous_along(odd, 1) / 4 + edge[:, ::2] / 2 + odd / 4  # (N,H/2,1,c)
-    column = conv1x1(edge, kernel / 4, precision=precision)
+    column = product1x1(edge, kernel / 4, precision=precision)
     return y + _at_first(row, 1, y.shape) + _at_first(column, 2, y.shape)
 
 
@@ -68,7 +68,7 @@ def _blur_down_backward(precision: Precision, saved: Any, g: jax.Array) -> Any:
         # column: else the compiler convolves a whole picture for it.
         c = kernel.shape[2]
         column = lax.optimization_barrier(conv(g[:, :, :1], taps[:, :1, :, :c], ((0, below), (0, 0)), precision))
-        return inside(y + jnp.pad(column, ((0, 0), (0, 0), (1, y.shape[2] - 2), (0, c))))
+        return masked(y + jnp.pad(column, ((0, 0), (0, 0), (1, y.shape[2] - 2), (0, c))))
 
     even = phase(g, columns[None] / 2, 0)
     # Row 1 gets what row -1 would have got: no other odd row sees the first row of g.
@@ -129,7 +129,7 @@ def _through_prelu(a: jax.Array, slope: jax.Array, phases: Phases) -> jax.Array:
     for parity, g in phases.items():
         phase = a[:, parity[0] :: 2] if len(parity) == 1 else a[:, parity[0] :: 2, parity[1] :: 2]
         through[parity] = jnp.where(phase > 0, g, slope.astype(g.dtype) * g)
-    return interleaved(through, nobodys(a.shape, a.dtype))
+    return interleaved(through, uninitialised(a.shape, a.dtype))
 
 
 def _of_slope_and_kernel(

@@ -1,4 +1,4 @@
-"""Pairs of pixels, and convolutions of them."""
+"""Pairs of pixels side by side in the channels (1x2 space-to-depth), and convolutions of them."""
 
 import functools
 from collections.abc import Sequence
@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from smnet_jax.network.layers import LAYOUT, Precision, straight_conv1x1
+from smnet_jax.network import layers
+from smnet_jax.network.layers import LAYOUT, Precision
 
-Pairs = Literal["none", "even", "shifted"]
+Packing = Literal["none", "even", "odd"]
 
 
 def pack(x: jax.Array) -> jax.Array:
@@ -26,18 +27,18 @@ def unpack(x: jax.Array) -> jax.Array:
     return x.reshape(n, h, 2 * pairs, channels // 2)
 
 
-def unpack_shifted(x: jax.Array) -> jax.Array:
-    """Shifted pairs (N,H,W/2+1,2c) -> (N,H,W,c)."""
+def unpack_odd(x: jax.Array) -> jax.Array:
+    """Odd phase (N,H,W/2+1,2c) -> (N,H,W,c)."""
     return unpack(x)[:, :, 1:-1]
 
 
-def pack_shifted(x: jax.Array) -> jax.Array:
-    """(N,H,W,c) -> shifted pairs (N,H,W/2+1,2c), zero outside the picture."""
+def pack_odd(x: jax.Array) -> jax.Array:
+    """(N,H,W,c) -> odd phase (N,H,W/2+1,2c), zero beside the picture."""
     return pack(jnp.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0))))
 
 
-def shift(x: jax.Array) -> jax.Array:
-    """Pairs (N,H,W/2,2c) -> the same as shifted pairs (N,H,W/2+1,2c), zero outside the picture.
+def to_odd(x: jax.Array) -> jax.Array:
+    """Even phase (N,H,W/2,2c) -> odd phase (N,H,W/2+1,2c), zero beside the picture.
 
     A convolution with ones: the TPU compiler takes into its pass what is done before and after it.
     """
@@ -57,29 +58,32 @@ def twice1x1(kernel: jax.Array) -> jax.Array:
 
 
 def conv3x3(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, *, precision: Precision = None) -> jax.Array:
-    """`layers.conv3x3` from pairs to pairs: (N,H,W/2,2I) and the kernel (3,3,I,O) -> (N,H,W/2,2O)."""
+    """`layers.conv3x3` of packed features: (N,H,W/2,2I) and the kernel (3,3,I,O) -> (N,H,W/2,2O)."""
     return _with_bias(conv(x, pairs3x3(kernel, (-1, 0, 1), 0, 0), ((1, 1), (1, 1)), precision), bias)
 
 
-def conv3x3_shift(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, *, precision: Precision = None) -> jax.Array:
-    """The same to shifted pairs: (N,H,W/2,2I) -> (N,H,W/2+1,2O), of which the first and the last pixel are nobody's."""
+def conv3x3_to_odd(
+    x: jax.Array, kernel: jax.Array, bias: jax.Array | None, *, precision: Precision = None
+) -> jax.Array:
+    """`layers.conv3x3` from even to odd phase: (N,H,W/2,2I) -> (N,H,W/2+1,2O); what lies beside the picture is not
+    defined."""
     return _with_bias(_conv_widening(x, pairs3x3(kernel, (-1, 0), 0, -1).astype(x.dtype), precision), bias)
 
 
-def conv3x3_unshift(
+def conv3x3_to_even(
     x: jax.Array, kernel: jax.Array, bias: jax.Array | None, *, precision: Precision = None
 ) -> jax.Array:
-    """The same back: (N,H,W/2+1,2I), zero outside the picture (see `inside`) -> (N,H,W/2,2O)."""
+    """`layers.conv3x3` from odd to even phase: (N,H,W/2+1,2I), zero beside the picture (`masked`) -> (N,H,W/2,2O)."""
     return _with_bias(conv(x, pairs3x3(kernel, (0, 1), -1, 0), ((1, 1), (0, 0)), precision), bias)
 
 
-def inside(x: jax.Array) -> jax.Array:
-    """Shifted pairs with the two pixels beside the picture made zero."""
-    return x * within(*x.shape[2:]).astype(x.dtype)
+def masked(x: jax.Array) -> jax.Array:
+    """Features in odd phase with the two pixels beside the picture made zero."""
+    return x * valid_mask(*x.shape[2:]).astype(x.dtype)
 
 
-def within(pairs: int, channels: int) -> np.ndarray:
-    """What of a row of shifted pairs is in the picture: bool (pairs, channels)."""
+def valid_mask(pairs: int, channels: int) -> np.ndarray:
+    """What of a row in odd phase is in the picture: bool (pairs, channels)."""
     mask = np.ones((pairs, channels), bool)
     mask[0, : channels // 2] = mask[-1, channels // 2 :] = False
     return mask
@@ -87,9 +91,9 @@ def within(pairs: int, channels: int) -> np.ndarray:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv1x1(x: jax.Array, kernel: jax.Array, precision: Precision) -> jax.Array:
-    """`layers.straight_conv1x1`, (N,H,W,I) and (1,1,I,O) -> (N,H,W,O), for so many channels that in the gradient not
-    all features fit on a TPU chip together."""
-    return straight_conv1x1(x, kernel, precision=precision)
+    """`layers.conv1x1`, (N,H,W,I) and (1,1,I,O) -> (N,H,W,O), for so many channels that in the gradient not all
+    features fit on a TPU chip together."""
+    return layers.conv1x1(x, kernel, precision=precision)
 
 
 def _conv1x1_forward(x: jax.Array, kernel: jax.Array, precision: Precision) -> Any:
@@ -99,7 +103,7 @@ def _conv1x1_forward(x: jax.Array, kernel: jax.Array, precision: Precision) -> A
 def _conv1x1_backward(precision: Precision, saved: tuple[jax.Array, jax.Array], g: jax.Array) -> Any:
     """The kernel's gradient first, so that what only it reads is gone from the chip when the features' is written."""
     x, kernel = saved
-    convolve = functools.partial(straight_conv1x1, precision=precision)
+    convolve = functools.partial(layers.conv1x1, precision=precision)
     (of_kernel,) = jax.linear_transpose(lambda kernel: convolve(x, kernel), kernel)(g)
     g, of_kernel = lax.optimization_barrier((g, of_kernel))
     (of_x,) = jax.linear_transpose(lambda x: convolve(x, kernel), x)(g)
@@ -109,7 +113,7 @@ def _conv1x1_backward(precision: Precision, saved: tuple[jax.Array, jax.Array], 
 conv1x1.defvjp(_conv1x1_forward, _conv1x1_backward)
 
 
-def border_bias(taps: jax.Array, height: int, columns: int, pairs: Pairs) -> jax.Array:
+def border_bias(taps: jax.Array, height: int, columns: int, packing: Packing) -> jax.Array:
     """What a constant input adds to a zero-padded 3x3 convolution: `taps` (3,3,O) summed over those that fall inside.
 
     Returns (height, columns, O), or (height, columns, 2O) for `columns` pairs of pixels.
@@ -117,19 +121,19 @@ def border_bias(taps: jax.Array, height: int, columns: int, pairs: Pairs) -> jax
     seen = np.ones((height, 3), np.float32)
     seen[0, 0] = seen[-1, 2] = 0
     rows = jnp.einsum("hy,yxo->xho", seen, taps, precision="highest")  # left, middle, right; each (height, O)
-    if pairs != "none":
+    if packing != "none":
         rows = twice(rows)
     left, right = np.zeros((2, columns, rows.shape[-1]), np.float32)
-    first, last = outermost(pairs, rows.shape[-1])
+    first, last = outermost(packing, rows.shape[-1])
     left[0, first] = right[-1, last] = 1
     return rows.sum(0)[:, None] - left * rows[0][:, None] - right * rows[2][:, None]
 
 
-def outermost(pairs: Pairs, channels: int) -> tuple[slice, slice]:
+def outermost(packing: Packing, channels: int) -> tuple[slice, slice]:
     """The channels of a row's first pixel in its first pair, and those of its last pixel in its last pair."""
     half = channels // 2
     left, right = slice(half), slice(half, None)
-    return {"none": (slice(None), slice(None)), "even": (left, right), "shifted": (right, left)}[pairs]
+    return {"none": (slice(None), slice(None)), "even": (left, right), "odd": (right, left)}[packing]
 
 
 def pairs3x3(kernel: jax.Array, offsets: Sequence[int], begins: int, ends: int) -> jax.Array:

@@ -21,6 +21,6 @@ def interleaved(phases: Phases, z: jax.Array, at: int = 0) -> jax.Array:
     return z.reshape(n, h, w, c)
 
 
-def nobodys(shape: tuple[int, ...], dtype: Any) -> jax.Array:
+def uninitialised(shape: tuple[int, ...], dtype: Any) -> jax.Array:
     """To be written into. The barrier pins the layout: else the TPU compiler begins with another one, and copies."""
     return lax.optimization_barrier(lax.empty(shape, dtype))

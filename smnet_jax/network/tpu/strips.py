@@ -1,9 +1,8 @@
-"""Rows of each picture side by side in the batch, with exactly the result of the whole.
+"""A picture's rows split into the batch, with exactly the result of the whole.
 
-A compiler may do much better with a batch of eight than with fewer, larger pictures: the TPU's then keeps the batch
-beside the channels, and takes a third of the cycles for a pixel (`docs/tpu.md`). A window holds a strip of rows and
-what these see beyond them. Between blocks neighbours exchange those rows; the statistics of GFRM are the whole
-picture's.
+The TPU compiler does much better with a batch of eight than with fewer, larger pictures: it then keeps the batch beside
+the channels, and takes a third of the cycles for a pixel (`docs/tpu.md`). A window holds a strip of rows and their
+halo. Between blocks neighbours exchange halos. The statistics of GFRM are those of the whole picture.
 """
 
 import dataclasses
@@ -14,10 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from smnet_jax.network.definition import LGBlock
 from smnet_jax.network.halo import AFTER, ALIGNMENT, BEFORE, HALO, Span
-from smnet_jax.network.layers import total_and_peak
+from smnet_jax.network.layers import total_and_maximum
 
-_BORROWED = max(BEFORE, AFTER)
+_HALO = max(BEFORE, AFTER)
 FILLS = 8  # pictures, or multiples of it: the sublanes of a TPU
 _WORTH = 2.5  # times the rows: a picture takes 0.3 of the cycles in a batch that fills
 
@@ -49,7 +49,7 @@ class Strips:
     def __post_init__(self) -> None:
         if self.height % ALIGNMENT:
             raise ValueError(f"{self.height} rows: must be a multiple of {ALIGNMENT}")
-        if self.count < 1 or (self.count > 1 and self.step < _BORROWED):
+        if self.count < 1 or (self.count > 1 and self.step < _HALO):
             raise ValueError(f"{self.height} rows cannot be cut into {self.count} strips, for what these see is higher")
 
     @property
@@ -79,7 +79,7 @@ class Strips:
         return jnp.concatenate([parts[:, i, span.core_in_window] for i, span in enumerate(self.spans)], axis=1)
 
     def refreshed(self, windows: jax.Array) -> jax.Array:
-        """The windows with the rows that others give taken from these others: where cut, a block gets its own wrong."""
+        """The windows with their halos taken from the neighbours: a block computes wrong values where it was cut."""
         if self.count == 1:
             return windows
         size, after = self.rows, self.rows - self.step - BEFORE
@@ -95,24 +95,32 @@ class Strips:
         """Numbers for each picture (N,C) -> the same for each of its windows (N * count, C)."""
         return jnp.repeat(values, self.count, axis=0)
 
-    def mean_and_peak(self, windows: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Mean and maximum over each picture, of windows (N * count, rows, W, C) -> two float32 (N,C)."""
-        total, peak = self.total_and_peak(windows)
-        return total / (self.height * windows.shape[2]), peak
+    def through(self, block: LGBlock, x: jax.Array) -> jax.Array:
+        """An L&G block on the windows x: (N * count, rows, ...) -> the same."""
+        x = self.refreshed(x)
+        z = block.local(x)
+        # What `tpu.network` gives is more than an array.
+        statistics = self.mean_and_maximum(z) if isinstance(z, jax.Array) else z.statistics(self)
+        return block.recalibrate(z, self.for_windows(block.gate(*statistics)), x)
 
-    def total_and_peak(self, windows: jax.Array, within: np.ndarray | None = None) -> tuple[jax.Array, jax.Array]:
+    def mean_and_maximum(self, windows: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Mean and maximum over each picture, of windows (N * count, rows, W, C) -> two float32 (N,C)."""
+        total, maximum = self.total_and_maximum(windows)
+        return total / (self.height * windows.shape[2]), maximum
+
+    def total_and_maximum(self, windows: jax.Array, valid: np.ndarray | None = None) -> tuple[jax.Array, jax.Array]:
         """Sum and maximum over each picture, of windows (N * count, rows, W, C) -> two float32 (N,C).
 
-        One pass over them, in which each row of the picture counts once. within: bool (W,C), what of a row counts.
+        One pass over them, in which each row of the picture counts once. valid: bool (W,C), what of a row counts.
         """
         # Rows that every window gives, and those above and below, which only the first and the last one give. These are
         # chosen from the sums: slices of the batch would be copies.
         cuts = (0, BEFORE, BEFORE + self.step, self.rows)
-        above, middle, below = (total_and_peak(windows[:, a:b], within) for a, b in itertools.pairwise(cuts))
-        totals, peaks = zip(above, middle, below, strict=True)
+        above, middle, below = (total_and_maximum(windows[:, a:b], valid) for a, b in itertools.pairwise(cuts))
+        totals, maxima = zip(above, middle, below, strict=True)
         total = [self._of_pictures(part) for part in totals]
-        peak = [self._of_pictures(part) for part in peaks]
-        highest = jnp.maximum(jnp.maximum(peak[0][:, 0], peak[1].max(1)), peak[2][:, -1])
+        maximum = [self._of_pictures(part) for part in maxima]
+        highest = jnp.maximum(jnp.maximum(maximum[0][:, 0], maximum[1].max(1)), maximum[2][:, -1])
         return total[0][:, 0] + total[1].sum(1) + total[2][:, -1], highest
 
     def _of_pictures(self, windows: jax.Array) -> jax.Array:

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from smnet_jax.network.layers import Precision, prelu, straight_conv1x1
+from smnet_jax.network.layers import Precision, conv1x1, prelu
 from smnet_jax.network.tpu.concat import place, place_backward
 from smnet_jax.network.tpu.lane_packing import conv, outermost, twice1x1
-from smnet_jax.network.tpu.polyphase import Phases, interleaved, nobodys
+from smnet_jax.network.tpu.polyphase import Phases, interleaved, uninitialised
 
 _BILINEAR = (0.25, 0.75)
 
@@ -52,7 +52,7 @@ def up_into(
     tops = _phases(top, *_transposed_conv(kernels.up, top, pairs), precision)
     bottoms = _phases(x, *_bilinear_up(kernels.skip, x, pairs), precision)
     phases = {
-        parity: straight_conv1x1(prelu(t, kernels.slope), reduce, precision=precision) + bottoms[parity]
+        parity: conv1x1(prelu(t, kernels.slope), reduce, precision=precision) + bottoms[parity]
         for parity, t in tops.items()
     }
     z = interleaved(phases, z, at)
@@ -64,7 +64,7 @@ def _top(top: jax.Array, kernels: UpKernels, pairs: bool, precision: Precision) 
     t = _upsampled(top, *_transposed_conv(kernels.up, top, pairs), precision)
     # A convolution here: the product's result would lie otherwise than the features must (`docs/tpu.md`).
     reduce = twice1x1(kernels.reduce) if pairs else kernels.reduce
-    return straight_conv1x1(prelu(t, kernels.slope), reduce, precision=precision)
+    return conv1x1(prelu(t, kernels.slope), reduce, precision=precision)
 
 
 def _bottom(x: jax.Array, kernels: UpKernels, pairs: bool, precision: Precision) -> jax.Array:
@@ -155,7 +155,7 @@ class _Upsampling(NamedTuple):
             return x
         rows = np.ones((self.rows.given, 1, 1), np.float32)
         columns = np.ones((self.columns.given, x.shape[3]), np.float32)
-        first, last = outermost("none" if self.columns.dilated else "shifted", x.shape[3])
+        first, last = outermost("none" if self.columns.dilated else "odd", x.shape[3])
         rows[0] = rows[-1] = columns[0, first] = columns[-1, last] = 1 / _BILINEAR[1]
         if parity:
             rows = rows[parity[0] :: 2]
@@ -208,7 +208,7 @@ def _phases(x: jax.Array, kernel: jax.Array, up: _Upsampling, precision: Precisi
 def _upsampled(x: jax.Array, kernel: jax.Array, up: _Upsampling, precision: Precision) -> jax.Array:
     """Such a convolution: (N,h,w,I) and (taps,t,I,O) -> (N,H,W,O), its phases written into their places."""
     shape = (x.shape[0], up.rows.given, up.columns.given, kernel.shape[3])
-    return interleaved(_phases(x, kernel, up, precision), nobodys(shape, x.dtype))
+    return interleaved(_phases(x, kernel, up, precision), uninitialised(shape, x.dtype))
 
 
 def _upsampled_forward(x: jax.Array, kernel: jax.Array, up: _Upsampling, precision: Precision) -> Any:

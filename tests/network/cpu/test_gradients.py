@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from smnet_jax.network import layers
+from smnet_jax.network.cpu import network as cpu
+from smnet_jax.network.cpu import resampling
 
 
 @pytest.mark.parametrize("pictures", [(), (2,)], ids=["shared kernel", "kernel per picture"])
@@ -13,8 +15,8 @@ def test_product(rng, pictures):
     x, ct = (jnp.asarray(rng.standard_normal((2, 3, 5, c)), jnp.float32) for c in (4, 6))
     kernel = jnp.asarray(rng.standard_normal((*pictures, 1, 1, 4, 6)), jnp.float32)
     written, derived = (
-        jax.vjp(lambda x, k, form=form: layers.conv1x1(x, k, precision="highest", form=form), x, kernel)
-        for form in ("subpixel", "conv")
+        jax.vjp(lambda x, k, conv=conv: conv(x, k, None, precision="highest"), x, kernel)
+        for conv in (cpu.conv1x1, layers.product1x1)
     )
     np.testing.assert_allclose(written[0], derived[0], rtol=1e-5, atol=1e-5)
     for ours, theirs in zip(written[1](ct), derived[1](ct), strict=True):
@@ -27,7 +29,7 @@ def test_product_recomputed(rng):
     x, kernel = (jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in ((1, 2, 3, 4), (1, 1, 4, 5)))
 
     def energy(kernel):
-        return jnp.sum(layers.conv1x1(x, kernel, form="subpixel") ** 2)
+        return jnp.sum(cpu.conv1x1(x, kernel, None, None) ** 2)
 
     np.testing.assert_allclose(jax.grad(jax.checkpoint(energy))(kernel), jax.grad(energy)(kernel), rtol=1e-6)
 
@@ -38,8 +40,8 @@ def test_conv3x3(rng, channels, shape):
     x, ct = (jnp.asarray(rng.standard_normal((*shape, c)), jnp.float32) for c in channels)
     kernel = jnp.asarray(rng.standard_normal((3, 3, *channels)), jnp.float32)
     written, derived = (
-        jax.vjp(lambda x, k, form=form: layers.conv3x3(x, k, precision="highest", form=form), x, kernel)
-        for form in ("subpixel", "conv")
+        jax.vjp(lambda x, k, conv=conv: conv(x, k, None, precision="highest"), x, kernel)
+        for conv in (cpu.conv3x3, layers.conv3x3)
     )
     np.testing.assert_array_equal(written[0], derived[0])
     for ours, theirs in zip(written[1](ct), derived[1](ct), strict=True):
@@ -55,7 +57,7 @@ def test_transposed_conv_phases(rng, channels, shape):
     kernel = jnp.asarray(rng.standard_normal((3, 3, *channels)), jnp.float32)
 
     def in_phases(x, kernel):
-        return layers.interleave(layers.transposed_conv_phases(x, kernel, precision="highest"))
+        return resampling.interleave(resampling.transposed_conv_phases(x, kernel, precision="highest"))
 
     def whole(x, kernel):
         return layers.transposed_conv(x, kernel, precision="highest")

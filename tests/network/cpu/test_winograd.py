@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from smnet_jax.network import layers
-from smnet_jax.network.cpu import gradients, winograd
+from smnet_jax.network.cpu import gradients, resampling, winograd
 from smnet_jax.network.initialisation import initialise
 from smnet_jax.network.model import SMNet
 from tests.network.test_model import TOLERANCE, errors_by_tap
@@ -43,7 +43,7 @@ def test_conv3x3(rng, shape):
 def test_transposed_conv_phases(rng, shape):
     x = jnp.asarray(rng.standard_normal((*shape, 24)), jnp.float32)
     kernel = jnp.asarray(rng.standard_normal((3, 3, 24, 40)), jnp.float32)
-    found = layers.interleave(winograd.transposed_conv_phases(x, kernel, "highest"))
+    found = resampling.interleave(winograd.transposed_conv_phases(x, kernel, "highest"))
     expected = layers.transposed_conv(x, kernel, precision="highest")
     assert relative_error(found, expected) < 2e-6  # measured: 8.0e-7 at most
 
@@ -76,12 +76,12 @@ def test_worthwhile():
 
 
 def test_network_equals_the_published_one(golden_case, winograd_everywhere):
-    errors = errors_by_tap(golden_case, "subpixel")
+    errors = errors_by_tap(golden_case, "cpu")
     assert max(errors.values()) < TOLERANCE, errors
 
 
 def test_network_computes_a_large_picture_so(monkeypatch):
-    model = SMNet(blocks=1, form="subpixel")
+    model = SMNet(blocks=1, implementation="cpu")
     low = jax.ShapeDtypeStruct((1, 400, 600, 3), jnp.float32)
     variables = jax.eval_shape(lambda: initialise(model, 0))
 

@@ -5,7 +5,7 @@ import pytest
 
 from smnet_jax.network import layers, tpu
 
-BACK = {"even": tpu.unpack, "shifted": tpu.unpack_shifted}
+BACK = {"even": tpu.unpack, "odd": tpu.unpack_odd}
 
 
 @pytest.fixture
@@ -15,30 +15,30 @@ def x(rng):
 
 def test_packing_is_undone_by_unpacking(x):
     assert tpu.pack(x).shape == (2, 5, 3, 6)
-    assert tpu.pack_shifted(x).shape == (2, 5, 4, 6)
+    assert tpu.pack_odd(x).shape == (2, 5, 4, 6)
     np.testing.assert_array_equal(tpu.unpack(tpu.pack(x)), x)
-    np.testing.assert_array_equal(tpu.unpack_shifted(tpu.pack_shifted(x)), x)
+    np.testing.assert_array_equal(tpu.unpack_odd(tpu.pack_odd(x)), x)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_shifting_changes_no_number(x, dtype):
     x = x.astype(dtype)
-    shifted = tpu.shift(tpu.pack(x))
+    shifted = tpu.to_odd(tpu.pack(x))
     assert shifted.dtype == dtype
-    np.testing.assert_array_equal(shifted, tpu.pack_shifted(x))
+    np.testing.assert_array_equal(shifted, tpu.pack_odd(x))
 
 
 def test_inside_is_the_picture(x):
-    shifted = tpu.inside(jnp.pad(tpu.pack_shifted(x), ((0, 0),) * 4) + 1)
-    np.testing.assert_array_equal(shifted, tpu.pack_shifted(x + 1))
+    shifted = tpu.masked(jnp.pad(tpu.pack_odd(x), ((0, 0),) * 4) + 1)
+    np.testing.assert_array_equal(shifted, tpu.pack_odd(x + 1))
 
 
 @pytest.mark.parametrize(
     ("convolve", "before", "after"),
     [
         (tpu.conv3x3, "even", "even"),
-        (tpu.conv3x3_shift, "even", "shifted"),
-        (tpu.conv3x3_unshift, "shifted", "even"),
+        (tpu.conv3x3_to_odd, "even", "odd"),
+        (tpu.conv3x3_to_even, "odd", "even"),
     ],
 )
 def test_convolutions_of_pairs_are_those_of_pixels(x, rng, convolve, before, after):
@@ -47,7 +47,7 @@ def test_convolutions_of_pairs_are_those_of_pixels(x, rng, convolve, before, aft
     weights = jnp.asarray(rng.normal(size=(2, 5, 6, 4)), jnp.float32)
 
     def ours(x, kernel, bias):
-        y = BACK[after](convolve({"even": tpu.pack, "shifted": tpu.pack_shifted}[before](x), kernel, bias))
+        y = BACK[after](convolve({"even": tpu.pack, "odd": tpu.pack_odd}[before](x), kernel, bias))
         return (weights * y).sum(), y
 
     def plain(x, kernel, bias):
@@ -60,11 +60,11 @@ def test_convolutions_of_pairs_are_those_of_pixels(x, rng, convolve, before, aft
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
-@pytest.mark.parametrize("pairs", ["none", "even", "shifted"])
+@pytest.mark.parametrize("pairs", ["none", "even", "odd"])
 def test_border_bias_is_the_convolution_of_a_constant(rng, pairs):
     taps = jnp.asarray(rng.normal(size=(3, 3, 4)), jnp.float32)
     expected = layers.conv3x3(jnp.ones((1, 5, 6, 1)), taps[:, :, None], None)
-    columns = {"none": 6, "even": 3, "shifted": 4}[pairs]
+    columns = {"none": 6, "even": 3, "odd": 4}[pairs]
     found = tpu.border_bias(taps, 5, columns, pairs)[None]
     assert found.shape == (1, 5, columns, 4 if pairs == "none" else 8)
     np.testing.assert_allclose(BACK.get(pairs, jnp.asarray)(found), expected, atol=1e-5)
@@ -78,7 +78,7 @@ def test_a_1x1_of_pairs_has_the_gradients_of_one(x, rng):
 
     ours, plain = (
         jax.grad(weighted(f), argnums=(0, 1))(x, kernel)
-        for f in (lambda x, kernel: tpu.conv1x1(x, kernel, None), layers.straight_conv1x1)
+        for f in (lambda x, kernel: tpu.conv1x1(x, kernel, None), layers.conv1x1)
     )
     for a, b in zip(ours, plain, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)

@@ -34,17 +34,17 @@ def test_parts_are_equal_and_have_at_most_eight_crops(crops, count):
 
 
 @pytest.mark.parametrize(
-    ("form", "accumulate", "count"), [("packed", 0, 2), ("packed", 1, 1), ("subpixel", 0, 1), ("subpixel", 4, 4)]
+    ("implementation", "accumulate", "count"), [("tpu", 0, 2), ("tpu", 1, 1), ("cpu", 0, 1), ("cpu", 4, 4)]
 )
-def test_only_the_packed_form_is_computed_in_parts_unasked(form, accumulate, count):
+def test_only_the_packed_form_is_computed_in_parts_unasked(implementation, accumulate, count):
     config = Config(width=8, accumulate=accumulate)
-    assert parts_of_batch(config, make_model(config).clone(form=form), 16, "TPU v5 lite") == count
+    assert parts_of_batch(config, make_model(config).clone(implementation=implementation), 16, "TPU v5 lite") == count
 
 
 @pytest.mark.parametrize("deep", [0.0, 0.5])
 def test_black_crops_change_neither_loss_nor_gradient(rng, deep):
     config = Config(variant="fivek", width=8, blocks=2, crop=16, batch=6, loss="l1_ssim", deep_supervision=deep)
-    packed: SMNet = make_model(config).clone(form="packed")
+    packed: SMNet = make_model(config).clone(implementation="tpu")
     params = initialise(packed, 0)["params"]
     batch = {name: jnp.asarray(rng.random((6, 16, 16, 3)), jnp.float32) for name in ("low", "high")}
 
@@ -52,7 +52,7 @@ def test_black_crops_change_neither_loss_nor_gradient(rng, deep):
         loss = make_loss(config, model, "l1_ssim")
         return jax.jit(jax.value_and_grad(lambda p: loss(p, batch, {}, None)[0]))(params)
 
-    (plain, expected), (total, found) = gradient(packed.clone(form="subpixel")), gradient(packed)
+    (plain, expected), (total, found) = gradient(packed.clone(implementation="cpu")), gradient(packed)
     np.testing.assert_allclose(total, plain, rtol=1e-5)
     scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(expected))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6 * scale), found, expected)

@@ -30,7 +30,9 @@ def test_cutting_and_joining(rng, count):
     windows = cut.windows(pictures)
     assert windows.shape == (3 * count, cut.rows, 5, 2)
     np.testing.assert_array_equal(cut.pictures(windows), pictures)
-    for ours, expected in zip(cut.mean_and_peak(windows), (pictures.mean((1, 2)), pictures.max((1, 2))), strict=True):
+    for ours, expected in zip(
+        cut.mean_and_maximum(windows), (pictures.mean((1, 2)), pictures.max((1, 2))), strict=True
+    ):
         np.testing.assert_allclose(ours, expected, atol=1e-6)
     spoilt = np.array(windows)
     for i, span in enumerate(cut.spans * 3):
@@ -38,15 +40,15 @@ def test_cutting_and_joining(rng, count):
         given[span.core_in_window] = True
         spoilt[i, ~given] = np.nan
     np.testing.assert_array_equal(cut.refreshed(jnp.asarray(spoilt)), windows)
-    mean, peak = cut.mean_and_peak(jnp.asarray(spoilt))
-    assert np.isfinite(mean).all() and np.isfinite(peak).all()
+    mean, maximum = cut.mean_and_maximum(jnp.asarray(spoilt))
+    assert np.isfinite(mean).all() and np.isfinite(maximum).all()
 
 
 @pytest.mark.parametrize("scan", [False, True])
-@pytest.mark.parametrize("form", ["conv", "subpixel", "packed"])
+@pytest.mark.parametrize("implementation", ["gpu", "cpu", "tpu"])
 @pytest.mark.parametrize("variant", ["lol", "fivek"])
-def test_the_network_in_strips_is_the_network(rng, variant, form, scan):
-    model, variables = network(variant, form)
+def test_the_network_in_strips_is_the_network(rng, variant, implementation, scan):
+    model, variables = network(variant, implementation)
     low = jnp.asarray(rng.random((2, 212, 20, 3)), jnp.float32)
     whole = jax.jit(model.apply)(variables, low)
     assert relative_error(whole[:1], whole[1:]) > 1e-2  # pictures that get each other's gate would be seen
@@ -55,21 +57,19 @@ def test_the_network_in_strips_is_the_network(rng, variant, form, scan):
         assert relative_error(strips, whole) < TOLERANCE, count
 
 
-@pytest.mark.parametrize("form", ["conv", "packed"])
-def test_a_block_takes_what_others_give_from_them(rng, form):
+@pytest.mark.parametrize("implementation", ["gpu", "tpu"])
+def test_a_block_takes_what_others_give_from_them(rng, implementation):
     """A block spoils the rows of a window that others give; here they are NaN before it."""
-    model, variables = network("lol", form)
+    model, variables = network("lol", implementation)
     cut = Strips(120, 2)
     low = jnp.asarray(rng.random((1, 120, 12, 3)), jnp.float32)
     windows = cut.windows(model.apply(variables, low, method="embed"))
-    if form == "packed":
+    if implementation == "tpu":
         windows = tpu.pack(windows)
     spoilt = np.array(windows)
     spoilt[0, cut.spans[0].last :] = spoilt[1, :BEFORE] = np.nan
     first, second = (
-        cut.pictures(
-            model.apply(variables, jnp.asarray(x), cut, method=lambda net, x, cut: net.block.of_windows(x, cut))
-        )
+        cut.pictures(model.apply(variables, jnp.asarray(x), cut, method=lambda net, x, cut: cut.through(net.block, x)))
         for x in (windows, spoilt)
     )
     np.testing.assert_array_equal(first, second)
@@ -110,9 +110,9 @@ def test_only_tpus_are_filled_and_only_where_it_pays():
 
 def test_inference_is_made_from_any_model():
     model, variables = network("lol")
-    best = model.clone(remat=True, form="auto").for_inference(4, 400, "tpu")
-    assert (best.form, best.strips, best.scan, best.remat) == ("packed", 2, True, False)
+    best = model.clone(remat=True, implementation="auto").for_inference(4, 400, "tpu")
+    assert (best.implementation, best.strips, best.scan, best.remat) == ("tpu", 2, True, False)
     assert model.for_inference(4, 400).strips == 1
-    assert model.for_inference(4, 400).form == model.form
+    assert model.for_inference(4, 400).implementation == model.implementation
     shapes = jax.eval_shape(best.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
     assert jax.tree.map(jnp.shape, shapes) == jax.tree.map(jnp.shape, variables)

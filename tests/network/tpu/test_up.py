@@ -17,13 +17,11 @@ def up_case(rng, k=8):
 def plain_up(top, x, kernels):
     """(N,2h,2w,k/2), layer by layer."""
     t = layers.prelu(layers.transposed_conv(top, kernels.up), kernels.slope)
-    return layers.straight_conv1x1(t, kernels.reduce) + layers.straight_conv1x1(
-        layers.bilinear_up(x, "straight"), kernels.skip
-    )
+    return layers.conv1x1(t, kernels.reduce) + layers.conv1x1(layers.bilinear_up(x), kernels.skip)
 
 
 def pixels(part, pairs):
-    return tpu.unpack_shifted(part) if pairs else part
+    return tpu.unpack_odd(part) if pairs else part
 
 
 @pytest.mark.parametrize("pairs", [False, True])
@@ -47,8 +45,8 @@ def test_the_gradient_of_up_keeps_z_and_part_apart(rng, pairs):
     weight_z = jnp.asarray(rng.normal(size=(*shape, 2 * size)), jnp.float32)
     weight_part = jnp.asarray(rng.normal(size=(*shape, size)), jnp.float32)
     if pairs:  # nobody's pixels have no gradient
-        weight_z = jnp.concatenate([tpu.inside(half) for half in jnp.split(weight_z, 2, axis=-1)], axis=-1)
-        weight_part = tpu.inside(weight_part)
+        weight_z = jnp.concatenate([tpu.masked(half) for half in jnp.split(weight_z, 2, axis=-1)], axis=-1)
+        weight_part = tpu.masked(weight_part)
 
     def weighted(z, part):
         return (weight_z * z**2).sum() + (weight_part * part).sum()
@@ -59,7 +57,7 @@ def test_the_gradient_of_up_keeps_z_and_part_apart(rng, pairs):
 
     def expected(other, top, x, kernels):
         part = plain_up(top, x, kernels)
-        part = tpu.pack_shifted(part) if pairs else part
+        part = tpu.pack_odd(part) if pairs else part
         return weighted(jnp.concatenate([part, other], axis=3), part)
 
     of = jnp.asarray(rng.normal(size=(*shape, size)), jnp.float32), top, x, kernels

@@ -1,0 +1,45 @@
+"""Resampling for XLA's CPU backend, which has no fast path for dilated, strided or depthwise convolutions.
+
+The low-pass filters are sums of shifted slices. The four output pixels of a x2 upsampling, its phases, are small dense
+operations on the input (polyphase), and are interleaved at the end.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from smnet_jax.network.cpu import gradients
+from smnet_jax.network.layers import Precision, next_along, previous_along
+
+
+def blur_down(x: jax.Array) -> jax.Array:
+    """`layers.blur_down` by slices: (N,H,W,C) -> (N,H/2,W/2,C)."""
+    return _blur_down_axis(_blur_down_axis(x, 1), 2)
+
+
+def _blur_down_axis(x: jax.Array, axis: int) -> jax.Array:
+    pairs = x.reshape(*x.shape[:axis], x.shape[axis] // 2, 2, *x.shape[axis + 1 :])
+    even = lax.index_in_dim(pairs, 0, axis + 1, keepdims=False)
+    odd = lax.index_in_dim(pairs, 1, axis + 1, keepdims=False)
+    return 0.25 * previous_along(odd, axis) + 0.5 * even + 0.25 * odd
+
+
+def bilinear_up_phases(x: jax.Array) -> list[list[jax.Array]]:
+    """`layers.bilinear_up` before interleaving: `[a][b]` holds the output pixels (2i+a, 2j+b), each (N,H,W,C)."""
+    rows = [0.75 * x + 0.25 * previous_along(x, 1), 0.75 * x + 0.25 * next_along(x, 1)]
+    return [[0.75 * r + 0.25 * previous_along(r, 2), 0.75 * r + 0.25 * next_along(r, 2)] for r in rows]
+
+
+def transposed_conv_phases(x: jax.Array, kernel: jax.Array, *, precision: Precision = None) -> list[list[jax.Array]]:
+    """`layers.transposed_conv` before interleaving: `[a][b]` holds the output pixels (2i+a, 2j+b), each (N,H,W,O).
+
+    An even output row sees one input row (through kernel row 1), an odd one sees two (through rows 2 and 0).
+    """
+    return gradients.transposed_conv_phases(x, kernel.astype(x.dtype), precision)
+
+
+def interleave(phases: list[list[jax.Array]]) -> jax.Array:
+    """Four (N,H,W,C), `[a][b]` being the pixels (2i+a, 2j+b), to one (N,2H,2W,C)."""
+    n, h, w, c = phases[0][0].shape
+    rows = [jnp.stack(row, axis=3) for row in phases]
+    return jnp.stack(rows, axis=2).reshape(n, 2 * h, 2 * w, c)
