@@ -115,16 +115,12 @@ def training(config: Any, topology: Topology, args: argparse.Namespace) -> Compi
     shape = {"data": len(topology.devices) // config.rows, "rows": config.rows}
     parallel.check_batch(config.batch, config.crop, shape, config.accumulate)
     mesh = Mesh(_array(topology).reshape(shape["data"], shape["rows"]), ("data", "rows"))
-    model = steps.make_model(config).clone(implementation=_implementation(config, args))
-    parts = steps.parts_of_batch(config, model, config.batch // shape["data"], topology.device_kind)
-    step = functools.partial(
-        steps.train_step,
-        loss=steps.make_loss(config, model, config.loss),
-        optimizer=steps.make_optimizer(config),
-        rate=learning_rate(config, plan(dataclasses.replace(config, stages=(stage,)), config.batch)),
-        ema=config.ema,
-        accumulate=parts,
-    )
+    rate = learning_rate(config, plan(dataclasses.replace(config, stages=(stage,)), config.batch))
+    model = None
+    if args.implementation != "auto":
+        model = steps.make_model(config, "tpu").clone(implementation=args.implementation)
+    step = steps.make_step(config, mesh, stage, rate, model)
+    model, parts = step.model, step.microbatches
     params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))["params"]
     state = jax.eval_shape(functools.partial(steps.init_state, config), params)
     pictures = jax.ShapeDtypeStruct((config.batch, config.crop, config.crop, 3), jnp.float32)
@@ -141,7 +137,7 @@ def training(config: Any, topology: Topology, args: argparse.Namespace) -> Compi
     return Compilable(
         f"training step, {config.variant} width {config.width}, {config.loss} loss, {config.dtype}, "
         f"{config.crop}x{config.crop}, batch {config.batch}" + (f" in {parts} parts" if parts > 1 else ""),
-        parallel.compile_step(step, mesh),
+        step.compiled,
         (state, {"low": pictures, "high": pictures}, vgg),
         config.batch,
         work,
@@ -164,7 +160,9 @@ def inference(config: Any, topology: Topology, args: argparse.Namespace) -> Comp
     count = args.pictures_per_chip * topology.chips
     if count < 1 or count % len(topology.devices):
         raise InputError(f"--pictures-per-chip {args.pictures_per_chip}: must share out over its devices")
-    model = make_model(config).clone(implementation=_implementation(config, args), remat=False)
+    model = make_model(config, "tpu").clone(remat=False)
+    if args.implementation != "auto":
+        model = model.clone(implementation=args.implementation)
     if args.implementation != "reference":  # which is there to compare with, and has no such refinements
         model = model.for_inference(count // len(topology.devices), height, "tpu")
     model = model.clone(scan=model.scan or args.scan, strips=args.strips or model.strips)
@@ -349,14 +347,6 @@ def _config(args: argparse.Namespace, topology: Topology) -> Any:
     if len(topology.devices) % config.rows:
         raise InputError(f"--rows {config.rows}: does not divide the {len(topology.devices)} devices")
     return config
-
-
-def _implementation(config: Any, args: argparse.Namespace) -> Any:
-    from smnet_jax.network.model import implementation_for
-
-    return (
-        "gpu" if args.implementation == "auto" and config.rows > 1 else implementation_for(args.implementation, "tpu")
-    )
 
 
 def _avoid_real_tpus() -> None:

@@ -212,28 +212,16 @@ def _in_use(device: Any) -> int:
 
 def _step(config: Any, mesh: Any) -> tuple[Any, Any, Any]:
     """(compilable step, first state, variables of VGG16 or nothing), just as `smnet train` has them."""
-    import functools
-
     from smnet_jax import vgg16
     from smnet_jax.network.initialisation import initialise
-    from smnet_jax.training import parallel
-    from smnet_jax.training import step as steps
     from smnet_jax.training.schedule import learning_rate, plan
+    from smnet_jax.training.step import init_state, make_step
 
-    model = steps.make_model(config)
-    step = functools.partial(
-        steps.train_step,
-        loss=steps.make_loss(config, model, config.loss),
-        optimizer=steps.make_optimizer(config),
-        rate=learning_rate(config, plan(config, config.batch)),
-        ema=config.ema,
-        accumulate=steps.parts_of_batch(
-            config, model, config.batch // mesh.shape["data"], mesh.devices.flat[0].device_kind
-        ),
-    )
-    state = steps.init_state(config, initialise(model, config.seed)["params"])
+    spans = plan(config, config.batch)
+    step = make_step(config, mesh, spans[-1].stage, learning_rate(config, spans))
+    state = init_state(config, initialise(step.model, config.seed)["params"])
     vgg = vgg16.load_vgg16() if config.loss == "recipe" else {}
-    return parallel.compile_step(step, mesh, config.parallel), state, vgg
+    return step.compiled, state, vgg
 
 
 def add_efficiency(rows: list[dict[str, Any]]) -> None:

@@ -50,36 +50,33 @@ def build(name: str, case: Case, cores: int) -> Trainer:
 
 
 def _ours(case: Case, devices: int) -> Trainer:
-    import functools
-
     import jax
     import jax.numpy as jnp
 
     from smnet_jax.training import parallel
-    from smnet_jax.training.config import Config
-    from smnet_jax.training.step import init_state, make_loss, make_model, make_optimizer, train_step
+    from smnet_jax.training.config import Config, Stage
+    from smnet_jax.training.step import init_state, make_loss, make_optimizer, make_step
 
-    config = Config(variant=case.variant, width=case.width, loss=case.loss, devices=devices)
+    config = Config(variant=case.variant, width=case.width, loss=case.loss, devices=devices, ema=0)
     if devices > jax.device_count() or len(case.low) % devices:
         raise Missing(f"{len(case.low)} pictures do not divide over {devices} of {jax.device_count()} devices")
     mesh = parallel.make_mesh(config)
-    model = make_model(config)
-    loss, optimizer = make_loss(config, model, config.loss), make_optimizer(config)
+    stage = Stage(1, case.low.shape[1], len(case.low), config.loss)
+    update = make_step(config, mesh, stage, lambda _: jnp.float32(5e-4))
+    loss, optimizer = make_loss(config, update.model, config.loss), make_optimizer(config)
     params = _params(case)
     batch = parallel.share_batch({"low": case.low, "high": case.high}, mesh)
     params, vgg = (parallel.replicate(tree, mesh) for tree in (params, _vgg(case)))
-    update = functools.partial(train_step, loss=loss, optimizer=optimizer, rate=lambda _: jnp.float32(5e-4))
     state = parallel.replicate(init_state(config, params), mesh)
-    compiled = parallel.compile_step(update, mesh)
 
     def step() -> float:
         nonlocal state
-        state, scalars = compiled(state, batch, vgg)
+        state, scalars = update.compiled(state, batch, vgg)
         return float(jax.block_until_ready(scalars)["loss"])
 
     if devices > 1:
         return Trainer(step, {})
-    forward = jax.jit(lambda params: model.apply({"params": params}, batch["low"]))
+    forward = jax.jit(lambda params: update.model.apply({"params": params}, batch["low"]))
     whole = jax.jit(lambda params, vgg: loss(params, batch, vgg, None)[0])
     start = init_state(config, params)
     adam = jax.jit(lambda grads, state: optimizer.update(grads, state.opt_state, state.params))

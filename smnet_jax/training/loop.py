@@ -1,7 +1,6 @@
 """A training run from start to end, and from wherever it was killed to the end."""
 
 import dataclasses
-import functools
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -26,11 +25,8 @@ from smnet_jax.training.schedule import Span
 from smnet_jax.training.step import (
     TrainState,
     init_state,
-    make_loss,
     make_model,
-    make_optimizer,
-    parts_of_batch,
-    train_step,
+    make_step,
 )
 from smnet_jax.training.validation import Validation
 
@@ -86,7 +82,7 @@ class Run:
         for span in self.spans:
             parallel.check_batch(span.stage.batch, span.stage.crop, self.mesh.shape, config.accumulate)
         self.total = self.spans[-1].stop
-        self.model = make_model(config)
+        self.model = make_model(config, self.mesh.devices.flat[0].platform)
         self.validation: Validation | None = None
         if evaluation is not None:
             self.validation = Validation(self.model.clone(implementation="auto"), evaluation, config.evaluate_pairs)
@@ -123,15 +119,7 @@ class Run:
     def _do_span(self, span: Span, stopped: list[int]) -> bool:
         """Train to the end of `span`; False if stopped before."""
         config = self.config
-        step_function = functools.partial(
-            train_step,
-            loss=make_loss(config, self.model, span.stage.loss),
-            optimizer=make_optimizer(config),
-            rate=schedule.learning_rate(config, self.spans),
-            ema=config.ema,
-            accumulate=self._parts(span),
-        )
-        compiled = parallel.compile_step(step_function, self.mesh, config.parallel)
+        compiled = make_step(config, self.mesh, span.stage, schedule.learning_rate(config, self.spans)).compiled
         loader = inputs.open_loader(config, self.pairs, self.spans, span, jax.process_index(), jax.process_count())
         loader.seek(self.step - span.start)
         first = self.step
@@ -185,10 +173,6 @@ class Run:
         finally:
             loader.close()
         return True
-
-    def _parts(self, span: Span) -> int:
-        crops, kind = span.stage.batch // self.mesh.shape["data"], self.mesh.devices.flat[0].device_kind
-        return parts_of_batch(self.config, self.model, crops, kind)
 
     def _tell(self, span: Span, loader: Loader) -> None:
         """Log the steps since the last call; stop if one was not finite and the config says so."""

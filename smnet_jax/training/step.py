@@ -1,18 +1,21 @@
 """One training step, a pure function: jitted, sharded, timed and tested as it stands."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 
 from smnet_jax import losses
 from smnet_jax.errors import InputError
 from smnet_jax.network.model import SMNet, implementation_for
 from smnet_jax.network.tpu.microbatches import filled, parts
-from smnet_jax.training.config import Config
+from smnet_jax.training import parallel
+from smnet_jax.training.config import Config, Stage
 from smnet_jax.training.schedule import Schedule
 
 Batch = dict[str, jax.Array]
@@ -35,16 +38,49 @@ class TrainState:
     """Updates skipped because something was not finite, int32."""
 
 
-def make_model(config: Config) -> SMNet:
-    """The network as configured. Rows over several devices need the implementation that shards by neighbour
-    exchange."""
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A run's step, compiled for its devices on the first call."""
+
+    model: SMNet
+    microbatches: int
+    """Parts of a device's batch that are computed one after the other."""
+    compiled: Any
+    """(state, batch, vgg) -> (state, scalars), as `train_step`; the state given is consumed. Has `lower`."""
+
+
+def make_step(config: Config, mesh: Mesh, stage: Stage, rate: Schedule, model: SMNet | None = None) -> Step:
+    """The step of `smnet train`: what trains, what is measured and what is compiled ahead of time is this one program.
+
+    mesh: of data x rows devices, which may be described only. stage: a batch's size, crop and loss. rate: of the
+    step's number. model: the network, if not as configured for the mesh's devices.
+    """
+    device = mesh.devices.flat[0]
+    model = model or make_model(config, device.platform)
+    microbatches = parts_of_batch(config, model, stage.batch // mesh.shape["data"], device.device_kind)
+    update = functools.partial(
+        train_step,
+        loss=make_loss(config, model, stage.loss),
+        optimizer=make_optimizer(config),
+        rate=rate,
+        ema=config.ema,
+        accumulate=microbatches,
+    )
+    return Step(model, microbatches, parallel.compile_step(update, mesh, config.parallel))
+
+
+def make_model(config: Config, platform: str | None = None) -> SMNet:
+    """The network as configured, implemented for a platform (JAX's name; None: the default backend's).
+
+    Rows over several devices need the implementation that shards by neighbour exchange.
+    """
     return SMNet(
         variant=config.variant,
         width=config.width,
         blocks=config.blocks,
         dtype=jnp.dtype(config.dtype),
         precision=config.precision or None,
-        implementation="gpu" if config.rows > 1 else "auto",
+        implementation="gpu" if config.rows > 1 else implementation_for("auto", platform),
         remat=config.remat,
         scan=config.scan,
     )
