@@ -124,12 +124,12 @@ def all_reduce(size: int, chips: int, chip: peaks.Peaks) -> float:
 
 
 def strong(model: Model, counts: Sequence[int], batch: int) -> list[dict[str, Any]]:
-    """The same `batch` in all, on 1, 2, 4, ... chips."""
+    """One `batch` in all, shared by 1, 2, 4, ... chips."""
     return [_row("strong", model, chips, batch) for chips in counts]
 
 
 def weak(model: Model, counts: Sequence[int], batch: int) -> list[dict[str, Any]]:
-    """The same `batch` on each chip."""
+    """One `batch` on each chip."""
     return [_row("weak", model, chips, batch * chips) for chips in counts]
 
 

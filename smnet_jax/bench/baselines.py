@@ -1,4 +1,4 @@
-"""The same network in every runtime at hand, with the same weights and the same picture.
+"""One network in every runtime at hand, with the same weights and the same picture.
 
 PyTorch's is `smnet_jax.verification.torch_model`: the published network written anew, layer for layer, with the
 published names; "eager" runs it as the published code is run (NCHW, default settings, without gradients); "bfloat16" is

@@ -1,4 +1,4 @@
-"""The same training step in both frameworks, from the same weights on the same batch.
+"""One training step in both frameworks, from the same weights on the same batch.
 
 PyTorch's network and loss are `smnet_jax.verification.torch_model` and `torch_losses` beside it, written layer for
 layer and term for term as published; "eager" keeps PyTorch's default layout, NCHW.

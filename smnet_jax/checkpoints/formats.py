@@ -66,7 +66,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def read(path: str | os.PathLike[str]) -> TorchFile:
-    """As `read_state_dict`, with the format, the metadata, and notes on what was changed."""
+    """A checkpoint's state dict, with the format, the metadata, and notes on what was changed."""
     path = Path(path)
     try:
         data = _mapped(path)

@@ -19,7 +19,7 @@ def to_float(example: Example) -> Example:
 
 
 def crop_and_flip(example: Example, size: int | None, rng: np.random.Generator, *, flips: bool = True) -> Example:
-    """The same `size` x `size` window of `low` and `high` (None: all of it), then the same flips; names pass.
+    """One `size` x `size` window of `low` and `high` (None: all of it), then the same flips; names pass.
 
     The corner is uniform over all windows inside the picture, as in the published code. Vertical flip, horizontal
     flip and rotation by 180 degrees follow independently, each with probability 1/2.

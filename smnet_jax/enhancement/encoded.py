@@ -67,7 +67,7 @@ def encode_enhanced(
     max_memory: int | None = None,
     max_megapixels: float = pictures.MAX_MEGAPIXELS,
 ) -> Encoded:
-    """The same with what the file's content alone does not say. `name` is what errors call the photo."""
+    """Brighten a photo's file, told what its content alone does not say. `name` is what errors call the photo."""
     if format is not None and f".{format}" not in pictures.FORMATS:
         raise InputError(f"format {format}: must be one of {', '.join(FORMATS)}")
     if not 1 <= quality <= 100:

@@ -70,7 +70,7 @@ def enhance_picture(
     max_memory: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> pictures.Picture:
-    """The same for a decoded picture: only its rgb changes, and stays in the picture's own gamut until written.
+    """Brighten a decoded picture: only its rgb changes, and stays in the picture's own gamut until written.
 
     progress: is called with the share of the work done where the picture is computed in tiles.
     """

@@ -201,7 +201,7 @@ def carried(block: bytes, width: int, height: int) -> bytes | None:
 
 
 def without_orientation(block: bytes) -> bytes:
-    """The same block with no orientation at all, for writers that take one to mean a turn still to be done."""
+    """An EXIF block without its orientation, for writers that take one to mean a turn still to be done."""
     prefix = PREFIX if block.startswith(PREFIX) else b""
     data = bytearray(block[len(prefix) :])
     order = "<" if data[:2] == b"II" else ">"

@@ -83,7 +83,7 @@ def read(path: str | os.PathLike[str], *, max_megapixels: float = MAX_MEGAPIXELS
 
 
 def from_bytes(data: bytes, *, name: str = "picture", max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Picture, str]:
-    """The same for a file's content; also the suffix that its result has, ".jpg" say. Errors call it `name`."""
+    """A picture from a file's content; also the suffix that its result has, ".jpg" say. Errors call it `name`."""
     with _told(name):
         raster = _large_enough(_raster(io.BytesIO(data), name, max_megapixels), name)
         return _picture(raster), raster.suffix
@@ -92,7 +92,7 @@ def from_bytes(data: bytes, *, name: str = "picture", max_megapixels: float = MA
 def read_rgb8(
     path: str | os.PathLike[str], content: bytes | None = None, *, max_megapixels: float = MAX_MEGAPIXELS
 ) -> np.ndarray:
-    """The same picture as (H, W, 3) uint8 sRGB, upright, rounded; alpha is left out. For training and evaluation.
+    """A file's picture as (H, W, 3) uint8 sRGB, upright, rounded; alpha is left out. For training and evaluation.
 
     With the file's `content` at hand, `path` only names it in errors. Raises InputError as `read` does.
     """
@@ -136,7 +136,7 @@ def _told(name: object) -> Iterator[None]:
 
 
 def from_pil(image: Image.Image) -> Picture:
-    """The same for a Pillow image. The pixels stay as they lie: EXIF orientation is neither applied nor changed.
+    """A picture from a Pillow image. The pixels stay as they lie: EXIF orientation is neither applied nor changed.
 
     Raises InputError as `read` does.
     """
@@ -552,7 +552,7 @@ def write(picture: Picture, path: str | os.PathLike[str], *, quality: int = 95) 
 
 
 def to_bytes(picture: Picture, suffix: str, *, quality: int = 95) -> tuple[bytes, tuple[str, ...]]:
-    """The same as a file's content, in the format of the suffix (".png"), and what the format made us leave out."""
+    """A picture as a file's content, in the format of the suffix (".png"), and what the format made us leave out."""
     file = io.BytesIO()
     notes = _write(picture, file, _kind(suffix, suffix), quality)
     return file.getvalue(), notes
@@ -632,7 +632,9 @@ def to_values(picture: Picture) -> np.ndarray:
 
 
 def to_pil(picture: Picture) -> Image.Image:
-    """As a Pillow image of mode L, LA, RGB, RGBA or, for 16-bit gray without alpha, I;16. EXIF and ICC in `info`."""
+    """A picture as a Pillow image of mode L, LA, RGB, RGBA or, of 16-bit gray without alpha, I;16.
+
+    EXIF and ICC in `info`."""
     holds_16 = picture.gray and picture.alpha is None
     image = _image(to_values(picture if holds_16 else dataclasses.replace(picture, bits=8)))
     image.info.update({k: v for k, v in (("exif", picture.exif), ("icc_profile", picture.icc)) if v})

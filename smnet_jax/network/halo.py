@@ -60,7 +60,7 @@ def spans(length: int, tile: int) -> list[Span]:
 
 
 def evenly(length: int, count: int) -> list[Span]:
-    """The same with `count` windows."""
+    """Cut an axis of `length` pixels into `count` windows of one size, spread evenly; each pixel is in one core."""
     if length % ALIGNMENT:
         raise ValueError(f"{length} pixels: must be a multiple of {ALIGNMENT}")
     if count == 1:

@@ -86,7 +86,7 @@ class SMNet(nn.Module):
         self.head = self.of.Head(self.width, self.variant, self.precision)
 
     def for_inference(self, batch: int, height: int, platform: str | None = None) -> "SMNet":
-        """The same network as it is best compiled to enhance `batch` pictures of `height` rows on each device.
+        """This network as it is best compiled to enhance `batch` pictures of `height` rows on each device.
 
         The block is compiled once, which takes two thirds of the time and costs no speed where there is no gradient.
         platform: JAX's name for it, the default backend's if None.

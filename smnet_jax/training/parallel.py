@@ -114,7 +114,7 @@ class _Mapped:
         return self.mapped(state, parts, vgg)
 
     def lower(self, state: Any, batch: dict[str, Any], vgg: Any) -> Any:
-        """As `jax.jit`'s; shapes will do."""
+        """Lower the program, like `lower` of `jax.jit`; shapes will do."""
         parts = {
             name: jax.ShapeDtypeStruct((self.devices, x.shape[0] // self.devices, *x.shape[1:]), x.dtype)
             for name, x in batch.items()

@@ -37,7 +37,7 @@ def read(variant: str) -> tuple[Architecture, dict[str, Any], Reference, Trainin
 
 
 def pack(params: Arrays, low: np.ndarray, high: np.ndarray, forward: Arrays, training: Training) -> Arrays:
-    """The same as one dict of arrays, for `numpy.savez_compressed`."""
+    """The reference as one dict of arrays, for `numpy.savez_compressed`."""
     kept = {k: v for k, v in forward.items() if not k.endswith("/gfrm") or k == f"block{GFRM_BLOCK}/gfrm"}
     groups = {"params": params, "forward": kept, "loss": training.loss, "gradients": training.gradients}
     flat = {f"{group}/{name}": value for group, arrays in groups.items() for name, value in arrays.items()}

@@ -1,4 +1,4 @@
-"""The same stages computed by PyTorch on its CPU backend. Imported only where torch is installed."""
+"""The stages computed by PyTorch on its CPU backend. Imported only where torch is installed."""
 
 from collections.abc import Mapping
 from typing import Any

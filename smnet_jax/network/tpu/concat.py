@@ -80,8 +80,8 @@ def _total_and_maximum_forward(z: jax.Array, parts: tuple[jax.Array, ...]) -> An
 
 
 def _total_and_maximum_backward(saved: tuple[jax.Array, ...], g: tuple[jax.Array, jax.Array]) -> Any:
-    """As JAX does it: pixels that share the maximum share its gradient. For each part by itself, for what made it adds
-    this to other gradients, and needs no pass over the whole of z."""
+    """Pixels that share the maximum share its gradient, as in JAX's own. Each member's is computed by itself: what made
+    the member adds it to other gradients, without a pass over the whole of z."""
     z, peak, count = saved
     size = z.shape[3] // 3
     parts = []

@@ -82,7 +82,7 @@ blur_down.defvjp(_blur_down_forward, _blur_down_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def blur_down_pixels(a: jax.Array, slope: jax.Array, kernel: jax.Array, precision: Precision) -> jax.Array:
-    """The same of pixels that are not packed: (N,H,W,c) -> (N,H/2,W/2,O)."""
+    """`blur_down` of pixels that are not packed: (N,H,W,c) -> (N,H/2,W/2,O)."""
     return _blurred_pixels(prelu(a, slope), kernel, precision)
 
 

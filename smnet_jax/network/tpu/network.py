@@ -36,7 +36,7 @@ class Conv(definition.Conv):
 
 
 class FEM(definition.FEM):
-    """As few passes over the features as there are activations.
+    """The module with as few passes over the features as there are activations.
 
     In lol the second convolution is merged with both 1x1 before it, biases included: a constant input to a zero-padded
     convolution differs at the border only. Features in odd phase, (N,H,W/2+1,2k), must come in zero beside the picture;

@@ -40,7 +40,7 @@ _maximum_of_columns.defvjp(_maximum_of_columns_forward, _maximum_of_columns_back
 
 
 def max_pool_pixels(x: jax.Array) -> jax.Array:
-    """The same without pairs: (N,H,W,C) -> (N,H/2,W/2,C)."""
+    """2x2 maximum of pixels that are not packed: (N,H,W,C) -> (N,H/2,W/2,C)."""
     even = x.shape[2] // 2 * 2
     left, right = (lax.slice_in_dim(x, start, even, 2, axis=2) for start in (0, 1))
     return _first_of(*_rows(_first_of(left, right)))

@@ -206,7 +206,7 @@ def _phases(x: jax.Array, kernel: jax.Array, up: _Upsampling, precision: Precisi
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _upsampled(x: jax.Array, kernel: jax.Array, up: _Upsampling, precision: Precision) -> jax.Array:
-    """Such a convolution: (N,h,w,I) and (taps,t,I,O) -> (N,H,W,O), its phases written into their places."""
+    """The convolution that `up` describes: (N,h,w,I) and (taps,t,I,O) -> (N,H,W,O), written phase by phase."""
     shape = (x.shape[0], up.rows.given, up.columns.given, kernel.shape[3])
     return interleaved(_phases(x, kernel, up, precision), uninitialised(shape, x.dtype))
 

@@ -1,0 +1,18 @@
+"""Docstrings stand alone: what one reads in an editor or on an API page has no docstring above it."""
+
+import ast
+
+from tests.conftest import REPO
+
+LEANING = ("The same ", "Such ", "As ", "See ")
+
+
+def test_none_leans_on_the_one_above():
+    found = []
+    for file in sorted((REPO / "smnet_jax").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                text = ast.get_docstring(node) or ""
+                if text.startswith(LEANING):
+                    found.append(f"{file.relative_to(REPO)}: {getattr(node, 'name', 'the file')}: {text[:60]}")
+    assert not found, "\n".join(found)
