@@ -219,11 +219,11 @@ class _Enhance:
             return  # uvicorn closes a connection whose answer is unfinished
 
     async def _refuse(self, response: Response, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the rest of an upload pass by, for some seconds: browsers only listen when they have finished talking."""
-        passed, until = 0, time.monotonic() + min(5.0, self.limits.stall)
+        """Let the rest of an upload pass by, kept nowhere: most clients only listen when they have finished talking."""
+        passed, until = 0, time.monotonic() + min(60.0, self.limits.upload)
         while response.status_code != 408 and passed <= self.limits.photo_bytes:
             try:
-                message = await asyncio.wait_for(receive(), until - time.monotonic())
+                message = await asyncio.wait_for(receive(), min(self.limits.stall, until - time.monotonic()))
             except TimeoutError:
                 break
             passed += len(message.get("body", b""))
