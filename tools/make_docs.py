@@ -86,7 +86,9 @@ def _html(page: Path, pages: list[Path]) -> str:
 
 def _write_interface(target: Path) -> None:
     for name in INTERFACE:
-        importlib.import_module(name)  # a module that is missing is an error here, and a warning to pdoc
+        module = importlib.import_module(name)  # a module that is missing is an error here, and a warning to pdoc
+        for public in getattr(module, "__all__", ()):  # pdoc does not see what is imported on first use
+            vars(module)[public] = getattr(module, public)
     render.configure(docformat="markdown", footer_text="smnet-jax", show_source=False)
     inside = [f"!{name}" for name in sys.modules if name.startswith("smnet_jax.") and name not in INTERFACE]
     pdoc.pdoc(*INTERFACE, *inside, output_directory=target)
