@@ -1,6 +1,6 @@
 """Does training in bfloat16 learn as training in float32 does? The same runs in both, several seeds, on CPU.
 
-python tools/compare_dtypes.py --json dtypes.json --plot docs/dtypes.png
+python tools/compare_dtypes.py --json dtypes.json --plot docs/lab/dtypes.png
 
 All runs see the same pictures. A seed sets the initial weights and the order, crops and flips; the runs of one seed
 differ in nothing but the type of the activations. How far float32's own seeds lie apart is the noise; bfloat16 learns

@@ -26,7 +26,7 @@ from smnet_jax.images.padding import MULTIPLE, pad
 Apply = Callable[[Any, jax.Array], Any]  # (variables, low) -> output, (N,H,W,3), of one device; H, W multiples of 4
 Receive = Callable[[int, Item, Mapping[str, np.ndarray]], object]
 LOOKAHEAD = 2  # batches that are decoded while one is computed
-# Default batch on an accelerator: eight pictures of 600x400, which fill a TPU (docs/tpu.md).
+# Default batch on an accelerator: eight pictures of 600x400, which fill a TPU (docs/lab/tpu.md).
 PIXELS_PER_DEVICE = 2_000_000
 
 

@@ -80,7 +80,7 @@ class Config:
     remat: bool = False
     """Recompute each block's activations in the backward pass: less memory, about a third more time."""
     scan: bool = False
-    """Compile the block once, as the body of a loop: compiles sooner, steps take longer (docs/tpu.md)."""
+    """Compile the block once, as the body of a loop: compiles sooner, steps take longer (docs/lab/tpu.md)."""
 
     # The data
     data: str = "data/LOL"

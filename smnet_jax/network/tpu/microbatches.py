@@ -1,9 +1,9 @@
 """Batches as a TPU computes them in least time: eight crops at once.
 
 By the compiler's estimates four crops take 2.5 times the cycles of eight, and on a v5e 64 a quarter more than eight
-times eight (`docs/tpu.md`). So small batches are made up to eight with black crops, which change nothing: pictures of a
-batch do not see each other in the network, and the loss does not see these. Larger ones are computed in parts where
-that is known to gain.
+times eight (`docs/lab/tpu.md`). Small batches are therefore padded to eight with black crops. These change nothing:
+pictures of a batch do not see each other in the network, and the loss does not see the padding. Larger batches are
+computed as microbatches where that is known to gain.
 """
 
 from collections.abc import Callable

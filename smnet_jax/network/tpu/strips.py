@@ -1,7 +1,7 @@
 """A picture's rows split into the batch, with exactly the result of the whole.
 
 The TPU compiler does much better with a batch of eight than with fewer, larger pictures: it then keeps the batch beside
-the channels, and takes a third of the cycles for a pixel (`docs/tpu.md`). A window holds a strip of rows and their
+the channels, and takes a third of the cycles for a pixel (`docs/lab/tpu.md`). A window holds a strip of rows and their
 halo. Between blocks neighbours exchange halos. The statistics of GFRM are those of the whole picture.
 """
 

@@ -62,7 +62,7 @@ def up_into(
 def _top(top: jax.Array, kernels: UpKernels, pairs: bool, precision: Precision) -> jax.Array:
     """reduce(PReLU(transposed_conv(top))), its phases joined early."""
     t = _upsampled(top, *_transposed_conv(kernels.up, top, pairs), precision)
-    # A convolution here: the product's result would lie otherwise than the features must (`docs/tpu.md`).
+    # A convolution here: the product's result would lie otherwise than the features must (`docs/lab/tpu.md`).
     reduce = twice1x1(kernels.reduce) if pairs else kernels.reduce
     return conv1x1(prelu(t, kernels.slope), reduce, precision=precision)
 
