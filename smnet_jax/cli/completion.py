@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+from typing import Any
 
 from smnet_jax.errors import InputError
 
@@ -24,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _everything(file: dict[str, str]) -> argparse.ArgumentParser:
+def _everything(file: Any) -> argparse.ArgumentParser:
     """The whole command line, with `file` as the completion of arguments that are files or folders."""
     from smnet_jax.cli import COMMANDS, train
 
