@@ -1,6 +1,8 @@
 """What every test shares: the compile cache, the fixtures' folders, and material that may be absent."""
 
+import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -13,7 +15,8 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2 << 30))
 
 # The TPU compiler, where `make test` found one: for this process and none that it starts.
-sys.path.append(str(Path(__file__).parents[1] / "build" / "libtpu"))
+if sys.version_info[:2] == (3, 11):  # it is of the release that goes with that Python's jax
+    sys.path.append(str(Path(__file__).parents[1] / "build" / "libtpu"))
 
 import numpy as np
 import pytest
@@ -23,7 +26,28 @@ from smnet_jax.network.cpu import winograd
 from tests.support.golden_case import CASES, GoldenCase
 
 REPO = Path(__file__).parents[1]
+# For processes whose behaviour is tested, not their speed: LLVM's optimisation is most of a small program's time.
+CHEAPLY = {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 SHARED = REPO.parent / "shared"
+
+
+NEEDS_TORCH = re.compile(
+    r"^\s*(import torch|from torch|from tests\.support import .*(kinks|torch_loss))|\btorch_stages\b", re.M
+)
+
+
+class WithoutTorch(pytest.Module):
+    """A file of tests that compare with PyTorch, where there is none."""
+
+    def collect(self) -> list[pytest.Item | pytest.Collector]:
+        pytest.skip("compares with PyTorch, which is not installed", allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Skip files that need PyTorch as a whole: a newer Python is tested without it (see the Makefile)."""
+    if importlib.util.find_spec("torch") is None and NEEDS_TORCH.search(module_path.read_text(encoding="utf-8")):
+        return WithoutTorch.from_parent(parent, path=module_path)
+    return None
 
 
 @pytest.fixture(autouse=True)

@@ -321,10 +321,8 @@ def _collectives(hlo: Any) -> dict[tuple[str, int], tuple[int, int]]:
 
 
 def _config(args: argparse.Namespace, topology: Topology) -> Any:
-    try:
-        from smnet_jax.training import config as configs
-    except ImportError as error:
-        raise InputError(f"bench tpu: {error.name} is not installed; pip install 'smnet-jax[train,tpu]'") from error
+    from smnet_jax.training import config as configs
+
     if args.batch_per_chip < 1:
         raise InputError(f"--batch-per-chip {args.batch_per_chip}: must be at least 1")
     config = configs.load(args.config)

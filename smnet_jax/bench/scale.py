@@ -328,10 +328,8 @@ def _write(result: dict[str, Any], args: argparse.Namespace) -> None:
 
 
 def _config(args: argparse.Namespace) -> Any:
-    try:
-        from smnet_jax.training import config as configs
-    except ImportError as error:
-        raise InputError(f"bench scale: {error.name} is not installed; pip install 'smnet-jax[train]'") from error
+    from smnet_jax.training import config as configs
+
     for name in ("warmup", "steps", "batch", "batch_per_device", "rows", "cpu_devices"):
         if getattr(args, name) < (0 if name == "warmup" else 1):
             raise InputError(f"--{name.replace('_', '-')} {getattr(args, name)}: is too small")

@@ -16,6 +16,17 @@ from smnet_jax.errors import InputError
 
 COMMANDS = ("enhance", "train", "evaluate", "convert", "verify", "bench", "export", "serve", "completion")
 
+# What only an optional extra brings, and which: for a command that needs it and does not say so itself.
+EXTRAS = {
+    "grain": "train",
+    "matplotlib": "train",
+    "onnx": "export",
+    "onnxruntime": "export",
+    "tensorboardX": "train",
+    "torch": "torch",
+    "tyro": "train",
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `smnet` with `argv` (default: the process's) and return its exit code.
@@ -34,6 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         platforms = printable(os.environ["JAX_PLATFORMS"])
         print(f"smnet: JAX_PLATFORMS={platforms}: not there; unset it, or install JAX for it", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in EXTRAS:
+            raise
+        print(f"smnet: {missing} is not installed; pip install 'smnet-jax[{EXTRAS[missing]}]'", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("smnet: interrupted; finished outputs are kept", file=sys.stderr)

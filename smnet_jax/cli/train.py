@@ -21,12 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train. 0: done; 143 or 130: stopped by a signal with everything saved, the same command continues."""
-    try:
-        import tyro
+    import tyro
 
-        from smnet_jax.training import config as configs
-    except ImportError as error:
-        raise InputError(f"train: {error.name} is not installed; pip install 'smnet-jax[train]'") from error
+    from smnet_jax.training import config as configs
+    from smnet_jax.training import options
+
     if not args.words or args.words[0] in ("-h", "--help"):
         print(_overview())
         return 0 if args.words else 2
@@ -50,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
         default=Command(tyro.MISSING, configs.load(name)),
         args=rest,
         config=(tyro.conf.FlagConversionOff,),
+        registry=options.REGISTRY,
     )
     configs.refuse_overridden(asked.config, _given(rest))
     configs.check(asked.config)

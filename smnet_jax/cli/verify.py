@@ -211,8 +211,6 @@ def _train(
 
 def _vgg() -> tuple[Any, str]:
     """VGG16's variables, or None and why not."""
-    if importlib.util.find_spec("optax") is None:
-        return None, "optax is not installed; pip install 'smnet-jax[train]'"
     from smnet_jax.vgg16 import load_vgg16
 
     try:

@@ -7,9 +7,7 @@ import math
 import pkgutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
-
-import tyro
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from smnet_jax.errors import InputError
 from smnet_jax.training import profile
@@ -30,31 +28,9 @@ class Stage:
     resize: int = 0
     """First shrink or stretch whole pictures to this square side in pixels; 0: as they are."""
 
-
-def _parse_stage(words: list[str]) -> Stage:
-    values = {name: value for name, _, value in (part.partition("=") for part in words[0].split(","))}
-    kinds = {field.name: field.type for field in dataclasses.fields(Stage)}
-    if unknown := sorted(values.keys() - kinds.keys()):
-        raise ValueError(f"{words[0]}: a stage has {', '.join(kinds)}, not {', '.join(unknown)}")
-    if missing := sorted({"steps", "crop", "batch"} - values.keys()):
-        raise ValueError(f"{words[0]}: a stage needs {', '.join(missing)}")
-    if values.get("loss", "recipe") not in ("recipe", "l1_ssim"):
-        raise ValueError(f"{words[0]}: loss is recipe or l1_ssim")
-    typed: dict[str, Any] = {name: int(value) if kinds[name] is int else value for name, value in values.items()}
-    return Stage(**typed)
-
-
-def _write_stage(stage: Stage) -> list[str]:
-    return [",".join(f"{name}={value}" for name, value in dataclasses.asdict(stage).items())]
-
-
-STAGE_IN_WORDS = tyro.constructors.PrimitiveConstructorSpec(
-    nargs=1,
-    metavar="steps=N,crop=N,batch=N[,loss=L][,resize=N]",
-    instance_from_str=_parse_stage,
-    is_instance=lambda value: isinstance(value, Stage),
-    str_from_instance=_write_stage,
-)
+    def in_words(self) -> str:
+        """As the option `--stages` takes it: steps=3,crop=32,batch=2,..."""
+        return ",".join(f"{name}={value}" for name, value in dataclasses.asdict(self).items())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +86,7 @@ class Config:
     """Passes over the pairs; a ragged last batch is dropped."""
     steps: int = 0
     """Stop after this many steps, whatever the epochs; 0: as the epochs say."""
-    stages: tuple[Annotated[Stage, STAGE_IN_WORDS], ...] = ()
+    stages: tuple[Stage, ...] = ()
     """Where given, replaces crop, batch, loss, epochs and steps."""
 
     # The loss
@@ -218,7 +194,7 @@ def check(config: Config) -> None:
     for stage in config.stages:
         _check_types(stage, "stages: ")
         if stage.steps < 1 or stage.batch < 1 or stage.resize < 0:
-            raise InputError(f"stages: {_write_stage(stage)[0]}: steps and batch must be at least 1, resize 0 or more")
+            raise InputError(f"stages: {stage.in_words()}: steps and batch must be at least 1, resize 0 or more")
         if stage.resize and stage.crop > stage.resize:
             raise InputError(f"stages: a crop of {stage.crop} does not fit into pictures resized to {stage.resize}")
     if config.width < 4 or config.width % 4:

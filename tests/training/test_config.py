@@ -7,7 +7,7 @@ import pytest
 
 from smnet_jax import InputError
 from smnet_jax.training import config as configs
-from smnet_jax.training.config import STAGE_IN_WORDS, Config, Stage
+from smnet_jax.training.config import Config, Stage
 
 
 def test_lol_is_the_published_recipe():
@@ -117,17 +117,3 @@ def test_settings_added_by_a_later_version_count_as_their_default():
     configs.check_same(Config(), saved, Path("w"))
     with pytest.raises(InputError, match="gain"):
         configs.check_same(Config(gain=1.0), saved, Path("w"))
-
-
-def test_a_stage_in_words_is_the_stage():
-    stage = Stage(steps=3, crop=32, batch=2, loss="l1_ssim", resize=64)
-    assert STAGE_IN_WORDS.instance_from_str(STAGE_IN_WORDS.str_from_instance(stage)) == stage
-    assert STAGE_IN_WORDS.instance_from_str(["steps=3,crop=32,batch=2"]) == Stage(steps=3, crop=32, batch=2)
-
-
-@pytest.mark.parametrize(
-    "words", ["steps=3,crop=32", "steps=3,crop=32,bach=2", "steps=x,crop=32,batch=2", "", "loss=l2"]
-)
-def test_a_stage_that_says_something_else_is_refused(words):
-    with pytest.raises(ValueError):
-        STAGE_IN_WORDS.instance_from_str([words])
