@@ -32,7 +32,8 @@ SHARED = REPO.parent / "shared"
 
 
 NEEDS_TORCH = re.compile(
-    r"^\s*(import torch|from torch|from tests\.support import .*(kinks|torch_loss))|\btorch_stages\b", re.M
+    r"^\s*(import torch|from torch|from tests\.support import .*(kinks|torch_loss))|\btorch_stages\b|\bdivergence\b",
+    re.M,
 )
 
 

@@ -11,6 +11,7 @@ import pytest
 from smnet_jax import InputError
 from smnet_jax.training import parallel
 from smnet_jax.training.config import Config
+from tests.conftest import CHEAPLY
 
 REPO = __file__.partition("/tests/")[0]
 
@@ -21,7 +22,7 @@ def differences() -> dict[str, Any]:
     process = subprocess.run(
         [sys.executable, "-m", "tests.support.eight_devices"],
         cwd=REPO,
-        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        env={**os.environ, **CHEAPLY},
         capture_output=True,
         text=True,
     )

@@ -18,7 +18,7 @@ from smnet_jax.training.config import Config
 from smnet_jax.training.schedule import learning_rate, plan
 from smnet_jax.training.step import init_state, make_loss, make_model, make_optimizer, train_step
 from smnet_jax.vgg16 import load_vgg16, vgg16_features
-from tests.support import torch_loss
+from tests.support import tolerances, torch_loss
 from tests.support.golden_case import VARIANTS, GoldenCase
 
 TERMS = ("ssim", "perceptual", "smooth_l1", "inner", "tv", "total")
@@ -94,40 +94,35 @@ def test_gradients_equal_pytorchs_in_float64(fixtures, variant, vgg, monkeypatch
 
 @pytest.mark.parametrize("width", [8, 16])
 def test_adam_trajectory_equals_the_published_one(request, width, vgg):
-    """Eight steps, the rate divided by 1.2 after the fourth: every loss term and the final weights to 1e-4.
+    """Eight steps, the rate divided by 1.2 after the fourth.
 
-    Adam divides a gradient by its own size, so a difference of rounding where a gradient is nearly nothing, or at a
-    kink, becomes a good part of a whole step (5e-4). At width 8 that does not happen. At width 16 it does between the
-    third and fourth step, in PyTorch too: its float64 run of the same trajectory leaves the published float32 one by
-    4e-3 in `inner` and by 1e-3 in a weight. There ours may be as far away as that run: no more than twice as far in the
-    terms and the number of weights beyond 1e-5. How many pass 1e-4 is a matter of a few kinks (401 for ours and 168 for
-    that run, of 188,133, on a Sapphire Rapids CPU): up to four times.
+    At width 8 no kink lies close: every loss term to 1e-4, every weight to 1e-5. At width 16 float32 passes kinks on
+    either side between the third and the fourth step, PyTorch's too: its float64 run of the same trajectory leaves the
+    published float32 one by 4e-3 in `inner`. From there the weights may drift as `tolerances.BESIDE_KINKS` has it, and
+    a term by the same share of the way that it has gone. `test_kinks` follows the same trajectory to 1e-5, on
+    PyTorch's sides of the kinks.
     """
     folder = request.getfixturevalue("fixtures") / "golden" if width == 8 else request.getfixturevalue("golden")
     with np.load(folder / f"trajectory_dim{width}.npz") as file:
         golden = dict(file)
     batches = [(golden[f"step{i}/low"], golden[f"step{i}/high"]) for i in range(8)]
-    start, end = (folder / f"trajectory_{when}_dim{width}.pth" for when in ("init", "final"))
-    told, params = _our_trajectory(width, weights.read(start).params, batches, vgg)
-    slack, spread = np.zeros((8, len(TERMS))), np.zeros(1)
+    start, end = (weights.read(folder / f"trajectory_{when}_dim{width}.pth").params for when in ("init", "final"))
+    told, params = _our_trajectory(width, start, batches, vgg)
     published = np.array([[golden[f"step{i}/{name}"] for name in TERMS] for i in range(8)])
-    final = torch_names.flatten(weights.read(end).params)
-    if width == 16:
-        net = torch_loss.load(start, "lol", width, torch.float64)
-        referee = torch_loss.trajectory(net, batches, vgg, torch.float64)
-        slack = 2 * np.abs(np.array([[step[name] for name in TERMS] for step in referee]) - published)
-        state = {name: value.detach().numpy() for name, value in net.state_dict().items()}
-        entries = (entry for entry in torch_names.layout("lol", width) if entry.path)
-        spread = np.concatenate([np.abs(e.ours(state[e.name]) - final[str(e.path)]).ravel() for e in entries])
+    start, end = torch_names.flatten(start), torch_names.flatten(end)
+    apart, drift = np.abs(told - published), tolerances.drift(params, end, start)
+    way = np.maximum.accumulate(np.abs(published - published[0]))
+    print(f"width {width}: terms to {(apart / published).max():.1e}, of their way {(apart[1:] / way[1:]).max():.1e}")
+    print(f"          weights to {max(np.abs(params[p] - end[p]).max() for p in end):.1e}, drift {drift:.1e}")
 
-    assert np.all(np.abs(told - published)[:3] <= 1e-4 * np.abs(published)[:3])
-    assert np.all(np.abs(told - published) <= np.maximum(1e-4 * np.abs(published), slack))
-    apart = np.concatenate([np.abs(params[path] - final[path]).ravel() for path in final])
-    for limit in (1e-5, 1e-4):
-        print(f"width {width}: {(apart > limit).sum()} of {apart.size} weights differ by more than {limit}")
-        print(f"          {(spread > limit).sum()} of them between PyTorch's float64 run and the published one")
-    assert (apart > 1e-4).sum() <= 4 * (spread > 1e-4).sum()
-    assert (apart > 1e-5).sum() <= 2 * (spread > 1e-5).sum()
+    assert np.all(apart[:3] <= 1e-4 * np.abs(published)[:3])
+    if width == 8:
+        assert np.all(apart <= 1e-4 * np.abs(published))
+        for path in end:
+            np.testing.assert_allclose(params[path], end[path], rtol=0, atol=1e-5, err_msg=path)
+    else:
+        assert np.all(apart <= 1e-4 * np.abs(published) + tolerances.BESIDE_KINKS * way)
+        assert drift <= tolerances.BESIDE_KINKS
 
 
 def _our_trajectory(width, params, batches, vgg) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from smnet_jax.checkpoints.torch_names import Architecture, flatten, unflatten
-from smnet_jax.verification import stored, torch_losses, torch_stages
+from smnet_jax.verification import stored
 from smnet_jax.verification.check import Reference
 from smnet_jax.vgg16 import load_vgg16
 
@@ -17,6 +17,8 @@ def vgg():
 @pytest.fixture(scope="session")
 def frozen(vgg):
     """VGG16's weights as tensors."""
+    from smnet_jax.verification import torch_losses
+
     return torch_losses.vgg16_weights(vgg)
 
 
@@ -29,6 +31,8 @@ def low():
 @pytest.fixture(scope="session")
 def tampered(low):
     """A function that makes the reference of a network of which one parameter was changed."""
+
+    from smnet_jax.verification import torch_stages
 
     def reference(variant: str, path: str, factor: float) -> tuple[Architecture, dict, Reference]:
         architecture, params, *_ = stored.read(variant)
