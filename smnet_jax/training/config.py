@@ -29,7 +29,7 @@ class Stage:
     """First shrink or stretch whole pictures to this square side in pixels; 0: as they are."""
 
     def in_words(self) -> str:
-        """As the option `--stages` takes it: steps=3,crop=32,batch=2,..."""
+        """The words of the option `--stages`: steps=3,crop=32,batch=2,..."""
         return ",".join(f"{name}={value}" for name, value in dataclasses.asdict(self).items())
 
 
