@@ -30,7 +30,12 @@ from smnet_jax.errors import InputError
 from smnet_jax.host.atomic_files import replacing
 
 STREAM_MAGIC = 0x1950A86A20F9469CFC6C.to_bytes(10, "little")  # the number in the stream format's first pickle
-NESTS = ("state_dict", "model", "params")  # where training scripts put the state dict
+# Where training scripts put the state dict, and where its average over the steps, which is what they evaluate.
+NESTS = ("state_dict", "model", "params", "net", "network", "model_state_dict", "net_state_dict")
+AVERAGES = ("params_ema", "state_dict_ema", "model_ema", "ema", "ema_state_dict", "model_state_dict_ema", "ema_model")
+# What wrappers put in front of names: torch.compile and DataParallel anywhere, Lightning and averages before all.
+WRAPPERS = ("_orig_mod.", "module.")
+OWNERS = ("ema_model.", "model_ema.", "ema.", "model.", "net.", "network.", "net_g.", "generator.", "online_model.")
 MAX_HEADER = 4 << 20  # bytes of a safetensors header: tens of thousands of tensors
 MAX_MEMBERS = 20_000  # of a zip
 MAX_GROWTH = 4  # arrays to file: float16 doubles and tied weights repeat; ten thousand views of one storage attack
@@ -42,8 +47,8 @@ _SAFETENSORS_KINDS = {
     "U8": "ByteStorage", "BOOL": "BoolStorage",
 }  # fmt: skip
 
-# How a reader hands over: tensors by name, a function from a storage to its bytes, and metadata.
-_Content = tuple[dict[str, Tensor | Array], Callable[[Storage], Any], dict[str, str]]
+# How a reader hands over: what was pickled, a function from a storage to its bytes, and metadata.
+_Content = tuple[Any, Callable[[Storage], Any], dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -53,32 +58,36 @@ class TorchFile:
     state: dict[str, np.ndarray]
     kind: str  # the format, in words
     metadata: dict[str, str]  # what a safetensors file says of itself
-    notes: tuple[str, ...]  # what was changed on the way, in words
+    notes: tuple[str, ...]  # what was chosen and changed on the way, in words
+    chosen: tuple[str, ...] = ()  # the notes on which of several state dicts was taken
 
 
-def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Read a state dict: `{name: array}` in torch's layout, in the file's order, names without `module.` in front.
+def read_state_dict(path: str | os.PathLike[str], key: str | None = None) -> dict[str, np.ndarray]:
+    """Read a state dict: `{name: array}` in torch's layout, in the file's order, names without what wrappers put in
+    front (`module.`, `_orig_mod.`, Lightning's `model.`).
 
-    The state dict may lie bare or under `state_dict`, `model` or `params`. float16 and bfloat16 become float32 exactly,
+    The state dict may lie bare or under one of NESTS or AVERAGES; of several the average is taken, or what `key` names.
+    float16 and bfloat16 become float32 exactly,
     float64 is rounded to it. Raises InputError for whatever is damaged, hostile or no state dict.
     """
-    return read(path).state
+    return read(path, key).state
 
 
-def read(path: str | os.PathLike[str]) -> TorchFile:
-    """A checkpoint's state dict, with the format, the metadata, and notes on what was changed."""
+def read(path: str | os.PathLike[str], key: str | None = None) -> TorchFile:
+    """A checkpoint's state dict, with the format, the metadata, and notes on what was chosen and changed."""
     path = Path(path)
     try:
         data = _mapped(path)
         kind, reader = _recognised(data)
-        tensors, body, metadata = reader(data)
-        tensors, unwrapped = _without_module(tensors)
+        content, body, metadata = reader(data)
+        tensors, chosen = _state_dict(content, key)
+        tensors, unwrapped = _unwrapped(tensors)
         state, rounded = _arrays(tensors, body, len(data))
     except Refused as error:
         raise InputError(f"{path}: {error}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    return TorchFile(state, kind, metadata, (*unwrapped, *rounded))
+    return TorchFile(state, kind, metadata, (*chosen, *unwrapped, *rounded), chosen)
 
 
 def _mapped(path: Path) -> mmap.mmap:
@@ -110,7 +119,7 @@ def _read_stream(data: mmap.mmap) -> _Content:
     storages: dict[str, Storage] = {}
     for _ in range(3):
         pickles.load(data)
-    tensors = _state_dict(pickles.load(data, storages))
+    tensors = pickles.load(data, storages)
     order = pickles.load(data)
     if not isinstance(order, list) or sorted(map(str, order)) != sorted(storages):
         raise Refused("its list of storages does not fit its content; download or save it again")
@@ -135,7 +144,7 @@ def _read_zip(data: mmap.mmap) -> _Content:
     folder = names[0].removesuffix("data.pkl")
     if f"{folder}byteorder" in members and bytes(_member(data, members[f"{folder}byteorder"])) != b"little":
         raise Refused("it was written on a big-endian machine; save it again on a little-endian one")
-    tensors = _state_dict(pickles.load(io.BytesIO(_member(data, members[names[0]]))))
+    tensors = pickles.load(io.BytesIO(_member(data, members[names[0]])))
 
     def body(storage: Storage) -> memoryview:
         info = members.get(f"{folder}data/{storage.key}")
@@ -209,35 +218,83 @@ def _bytes(storage: Storage) -> int:
     return storage.count * np.dtype(STORAGES[storage.kind]).itemsize
 
 
-def _state_dict(content: Any) -> dict[str, Tensor | Array]:
-    """Find the state dict in what was pickled: the dict itself, or under one of NESTS."""
+def _state_dict(content: Any, key: str | None) -> tuple[dict[str, Tensor | Array], tuple[str, ...]]:
+    """Find the state dict in what was pickled: the dict itself, or under one of NESTS and AVERAGES; and a note where
+    there was a choice. `key` is the name of the one wanted."""
     remedy = "save it with torch.save(model.state_dict(), path)"
+    notes: list[str] = []
+    if key is not None:
+        if not isinstance(content, dict) or not isinstance(content.get(key), dict):
+            items = content.items() if isinstance(content, dict) else ()
+            there = [quoted(str(name)) for name, value in items if isinstance(value, dict)]
+            raise Refused(
+                f"it holds no dict {quoted(key)}; there are {', '.join(there[:8]) or 'none'}; give another --key"
+            )
+        content = content[key]
     for _ in range(4):  # a dict can contain itself
         if not isinstance(content, dict):
             raise Refused(f"it holds a {type(content).__name__} in place of a state dict; {remedy}")
         tensors = {name: value for name, value in content.items() if isinstance(value, Tensor | Array)}
-        nests = [name for name in NESTS if isinstance(content.get(name), dict)]
-        if len(nests) == 1:  # beside it may stand anything: the optimizer, the epoch, the best score
-            content = content[nests[0]]
-        elif nests:
-            raise Refused(f"it holds several dicts ({', '.join(nests)}); {remedy}")
+        dicts = {name: value for name, value in content.items() if isinstance(value, dict)}
+        full = {name for name, value in dicts.items() if _holds_tensors(value)} or dicts  # an "ema" may be settings
+        plain, averages = ([name for name in names if name in full] for names in (NESTS, AVERAGES))
+        if len(averages or plain) > 1:
+            raise Refused(f"it holds several dicts ({', '.join(averages or plain)}); choose one with --key")
+        if averages and plain:
+            notes.append(f"{averages[0]}, the averaged weights, taken and not {plain[0]}; --key {plain[0]} takes those")
+        if averages or plain:  # beside it may stand anything: the optimizer, the epoch, the best score
+            content = content[(averages or plain)[0]]
         elif strange := [name for name in content if not (isinstance(name, str) and name in tensors)]:
             shown = ", ".join(quoted(str(name)) for name in strange[:8])
             raise Refused(f"its state dict holds what is no tensor ({shown}); {remedy}")
         elif not tensors:
             raise Refused(f"it holds no tensors; {remedy}")
         else:
-            return tensors
+            return tensors, tuple(notes)
     raise Refused(f"its state dict lies too deep; {remedy}")
 
 
-def _without_module(tensors: Mapping[str, Tensor | Array]) -> tuple[dict[str, Tensor | Array], list[str]]:
-    """Drop the `module.` that DataParallel puts in front of names."""
-    result = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
-    if len(result) != len(tensors):
-        twice = [name for name in tensors if f"module.{name}" in tensors]
-        raise Refused(f"it holds tensors both with and without module.: {', '.join(map(quoted, twice))}")
-    return result, ["module. in front of the names dropped"] if result.keys() != tensors.keys() else []
+def _holds_tensors(content: dict[Any, Any]) -> bool:
+    """Whether a tensor lies somewhere below; each dict is looked at once, for one can contain itself."""
+    waiting, seen = [content], {id(content)}
+    while waiting:
+        for value in waiting.pop().values():
+            if isinstance(value, Tensor | Array):
+                return True
+            if isinstance(value, dict) and id(value) not in seen:
+                seen.add(id(value))
+                waiting.append(value)
+    return False
+
+
+def _unwrapped(tensors: Mapping[str, Tensor | Array]) -> tuple[dict[str, Tensor | Array], list[str]]:
+    """Drop what wrappers put in front of names, with notes; of an owner's tensors and others only the owner's stay."""
+    notes: list[str] = []
+    result = dict(tensors)
+    if "n_averaged" in result:  # torch.optim.swa_utils.AveragedModel counts in it
+        del result["n_averaged"]
+        notes.append("n_averaged, the number of averaged models, dropped")
+    for _ in range(4):  # wrappers of wrappers
+        before = result
+        for prefix in WRAPPERS:
+            stripped = {name.removeprefix(prefix): tensor for name, tensor in result.items()}
+            if len(stripped) != len(result):
+                twice = [name for name in result if prefix + name in result]
+                raise Refused(f"it holds tensors both with and without {prefix}: {', '.join(map(quoted, twice))}")
+            if stripped.keys() != result.keys():
+                notes.append(f"{prefix} in front of the names dropped")
+            result = stripped
+        owner = next((prefix for prefix in OWNERS if any(name.startswith(prefix) for name in result)), None)
+        if owner is not None:
+            others = [name for name in result if not name.startswith(owner)]
+            result = {name.removeprefix(owner): result[name] for name in result if name.startswith(owner)}
+            notes.append(f"{owner} in front of the names dropped")
+            if others:
+                shown = ", ".join(map(quoted, others[:3])) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+                notes.append(f"left out, not of {owner.removesuffix('.')}: {shown}")
+        if result.keys() == before.keys():
+            break
+    return result, notes
 
 
 def _arrays(

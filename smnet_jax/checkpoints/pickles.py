@@ -91,6 +91,14 @@ class Array:
         return np.frombuffer(self.data, self.dtype).reshape(self.shape, order="F" if self.fortran else "C")
 
 
+@dataclass(frozen=True)
+class Inert:
+    """Some object that stands beside the weights in a checkpoint, as argparse's Namespace: never made, nor its content
+    kept."""
+
+    text: str
+
+
 @dataclass
 class _Dtype:
     code: str  # as "f4"
@@ -188,6 +196,11 @@ def _interpret(stream: io.BytesIO | mmap.mmap, storages: dict[str, Storage]) -> 
             case "REDUCE":
                 arguments, function = stack.pop(), stack.pop()
                 stack.append(_call(function, arguments))
+            case "NEWOBJ":
+                arguments, function = stack.pop(), stack.pop()
+                if not (isinstance(function, Name) and function.text in _INERT and arguments == ()):
+                    raise Refused("its pickled part makes an object of a class; nothing was run")
+                stack.append(Inert(function.text))
             case "BUILD":
                 state = stack.pop()
                 _build(stack[-1], state)
@@ -217,7 +230,7 @@ def _set_items(target: Any, items: list[Any]) -> None:
 
 
 def _admitted(name: str) -> Name:
-    if name not in _CALLS and name not in _WORDS:
+    if name not in _CALLS and name not in _WORDS and name not in _INERT:
         dotted = quoted(name.replace(" ", "."))
         raise Refused(
             f"it names {dotted}, which is neither a tensor nor a plain container; nothing was run; "
@@ -235,7 +248,7 @@ def _call(function: Any, arguments: Any) -> Any:
 def _build(target: Any, state: Any) -> None:
     """Give a made object its content: NumPy's way. On an ordered dict torch hangs version numbers: ignored."""
     match target, state:
-        case dict(), dict():
+        case dict() | Inert(), dict():
             pass
         case _Dtype(), (int(), "<" | ">" | "|" as order, None, None, None, int(), int(), int()):
             target.order = order
@@ -319,7 +332,11 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "numpy._core.multiarray _reconstruct": lambda *_: Array(),
     "numpy.core.multiarray scalar": _numpy_scalar,
     "numpy._core.multiarray scalar": _numpy_scalar,
+    **{
+        name: lambda *_, name=name: Inert(name) for name in ("pathlib PosixPath", "pathlib WindowsPath", "torch device")
+    },
     "__builtin__ bytes": lambda: b"",  # only ever called without arguments, for no bytes
     "_codecs encode": _encode,  # how pickle's protocol 2, torch's default, spells NumPy's bytes
 }
+_INERT = {"argparse Namespace", "types SimpleNamespace"}  # only ever made empty, and then given a dict
 _WORDS = {"numpy ndarray", *(f"torch {kind}" for kind in STORAGES)}

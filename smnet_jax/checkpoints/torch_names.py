@@ -249,7 +249,7 @@ def check(params: Mapping[str, np.ndarray], architecture: Any, source: str = "pa
             wrong.append(f"not finite: {path} holds NaN or infinity")
     if wrong:
         what = f"{len(wrong)} arrays differ from variant {architecture.variant} at width {architecture.width}"
-        raise InputError("\n".join([f"{source}: {what}; convert the PyTorch checkpoint again", *wrong]))
+        raise InputError("\n".join([f"{source}: {what}; give those of this variant and width", *wrong]))
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, np.ndarray]:

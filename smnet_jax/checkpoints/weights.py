@@ -5,6 +5,7 @@ The arrays lie there in our own layout by path ("stem/conv/kernel"); they load a
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smnet_jax.checkpoints import formats, hub, torch_names
+from smnet_jax.checkpoints import formats, hub, runs, torch_names
 from smnet_jax.checkpoints.torch_names import Architecture
 from smnet_jax.errors import InputError
 from smnet_jax.host.atomic_files import new_folder
@@ -26,6 +27,7 @@ FORMAT, VERSION = "smnet-jax weights", 1
 ARRAYS, DESCRIPTION = "params.safetensors", "smnet.json"
 MAX_DESCRIPTION = 1 << 20  # bytes
 MAX_BLOCKS = 64
+MAKE_AGAIN = "make it again: copy it whole, or convert the PyTorch checkpoint that it came from"
 BUNDLED = Path(__file__).parents[1] / "bundled"
 
 
@@ -38,11 +40,12 @@ class Weights:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def load(source: str | os.PathLike[str], **fields: Any) -> "tuple[SMNet, dict[str, Any]]":
+def load(source: str | os.PathLike[str], *, key: str | None = None, **fields: Any) -> "tuple[SMNet, dict[str, Any]]":
     """Load a model with its weights: `model, variables = load("photos.pth")`, then `model.apply(variables, low)`.
 
-    `source` is the name of bundled weights (`bundled()` lists them), a directory made by `smnet convert`, a PyTorch or
-    safetensors checkpoint, or hf://OWNER/NAME[@REVISION] on the Hugging Face Hub. `fields` are those of `SMNet` that
+    `source` is the name of bundled weights (`bundled()` lists them), a directory made by `smnet convert`, a training
+    run, a PyTorch or safetensors checkpoint, or hf://OWNER/NAME[@REVISION] on the Hugging Face Hub. Of several state
+    dicts in one file `key` names the one wanted (default: the averaged weights). `fields` are those of `SMNet` that
     the weights leave open: dtype, precision, form, blocks ... The parameters are float32 arrays on the default device.
     Raises InputError where the source cannot be used or contradicts a field.
     """
@@ -51,7 +54,7 @@ def load(source: str | os.PathLike[str], **fields: Any) -> "tuple[SMNet, dict[st
 
     from smnet_jax.network.model import SMNet
 
-    weights = read(source)
+    weights = read(source, key=key)
     for name in ("variant", "width"):
         if name in fields and fields[name] != getattr(weights.architecture, name):
             found = getattr(weights.architecture, name)
@@ -67,9 +70,11 @@ def bundled() -> list[str]:
     return sorted(path.parent.name for path in BUNDLED.glob(f"*/{DESCRIPTION}"))
 
 
-def read(source: str | os.PathLike[str], *, blocks: int | None = None) -> Weights:
-    """Read weights from a bundled name, a converted directory, a checkpoint or the Hugging Face Hub
-    (hf://OWNER/NAME[@REVISION]); nothing touches a device.
+def read(source: str | os.PathLike[str], *, blocks: int | None = None, key: str | None = None) -> Weights:
+    """Read weights from a bundled name, a converted directory, a checkpoint, a training run and its checkpoints, or the
+    Hugging Face Hub (hf://OWNER/NAME[@REVISION]); nothing touches a device.
+
+    Of a run its weights/ are taken, or the newest checkpoint where it has not ended.
 
     A checkpoint does not show how often the network runs its block: `blocks` says it where it is not three times.
     Raises InputError.
@@ -79,9 +84,16 @@ def read(source: str | os.PathLike[str], *, blocks: int | None = None) -> Weight
     else:
         path = BUNDLED / source if isinstance(source, str) and source in bundled() else Path(source)
     if path.is_file():
-        return _read_checkpoint(path, blocks)
+        return _read_checkpoint(path, blocks, key)
+    if key is not None:
+        raise InputError(f"{source}: --key chooses within a checkpoint file; leave it out")
     if path.is_dir():
-        weights = _read_directory(path)
+        found = path if (path / DESCRIPTION).is_file() else runs.results(path) or path
+        if found != path:
+            logging.getLogger("smnet_jax").warning(
+                "%s: a training run; read from its %s", path, found.relative_to(path)
+            )
+        weights = _read_run(found) if (found / runs.METADATA).is_file() else _read_directory(found)
         architecture = replace(weights.architecture, blocks=blocks or weights.architecture.blocks)
         return replace(weights, architecture=architecture)
     names = ", ".join(bundled()) or "none in this version"
@@ -91,8 +103,10 @@ def read(source: str | os.PathLike[str], *, blocks: int | None = None) -> Weight
     )
 
 
-def _read_checkpoint(path: Path, blocks: int | None) -> Weights:
-    file = formats.read(path)
+def _read_checkpoint(path: Path, blocks: int | None, key: str | None) -> Weights:
+    file = formats.read(path, key)
+    for note in file.chosen:  # without a handler of the user's own Python writes warnings to stderr
+        logging.getLogger("smnet_jax").warning("%s: %s", path, note)
     said = file.metadata.get("blocks")  # our own safetensors say it
     if said is not None and not (re.fullmatch("[1-9][0-9]?", said) and int(said) <= MAX_BLOCKS):
         raise InputError(f"{path}: its metadata says blocks={said[:20]!r}; write a number from 1 to {MAX_BLOCKS} there")
@@ -180,15 +194,22 @@ def _put_in_place(new: Path, directory: Path) -> None:
     shutil.rmtree(old)
 
 
+def _read_run(folder: Path) -> Weights:
+    fields, params, about = runs.read_checkpoint(folder)
+    flat = torch_names.flatten(params)
+    torch_names.check(flat, architecture := Architecture(**fields), source=str(folder))
+    return Weights(architecture, torch_names.unflatten(flat), about)
+
+
 def _read_directory(directory: Path) -> Weights:
     about = _read_description(directory / DESCRIPTION)
     arrays = directory / ARRAYS
     if not arrays.is_file():
-        raise InputError(f"{arrays}: is missing; convert the PyTorch checkpoint again")
+        raise InputError(f"{arrays}: is missing; {MAKE_AGAIN}")
     if (found := sha256(arrays)) != about["sha256"]:
         raise InputError(
             f"{arrays}: its sha256 {found[:16]}... is not the {about['sha256'][:16]}... of {DESCRIPTION}: "
-            "it was damaged or exchanged; convert the PyTorch checkpoint again"
+            f"it was damaged or exchanged; {MAKE_AGAIN}"
         )
     flat = formats.read_state_dict(arrays)
     architecture = Architecture(about["variant"], about["width"], about["blocks"])
@@ -198,7 +219,7 @@ def _read_directory(directory: Path) -> Weights:
 
 def _read_description(path: Path) -> dict[str, Any]:
     """Read and check `smnet.json`, which may be anybody's."""
-    remedy = "convert the PyTorch checkpoint again"
+    remedy = MAKE_AGAIN
     try:
         with path.open("rb") as file:
             text = file.read(MAX_DESCRIPTION + 1)
@@ -206,7 +227,10 @@ def _read_description(path: Path) -> dict[str, Any]:
             raise InputError(f"{path}: is larger than {MAX_DESCRIPTION >> 20} MB; {remedy}")
         about = json.loads(text)
     except FileNotFoundError as error:
-        raise InputError(f"{path}: is missing: this folder holds no converted weights; {remedy}") from error
+        raise InputError(
+            f"{path}: is missing: this folder holds no converted weights, nor a training run; name one that does, "
+            f"or {remedy}"
+        ) from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:

@@ -33,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--blocks", type=int, metavar="N", help="how often the network runs its block (default: 3, as published)"
     )
+    parser.add_argument(
+        "--key", metavar="NAME", help="the state dict to take where there are several (default: the averaged one)"
+    )
     parser.add_argument("--json", action="store_true", help="print the description as JSON instead of words")
 
 
@@ -46,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"{args.target}: weights are written as a folder; name one, or write a file with --to-torch")
     if args.to_hub and args.target.is_dir() and any(args.target.iterdir()):
         raise InputError(f"{args.target}: is not empty; --to-hub writes a new folder, so that no edited card is lost")
-    found = weights.read(args.source, blocks=args.blocks)
+    found = weights.read(args.source, blocks=args.blocks, key=args.key)
     if args.to_torch:
         about = _write_torch(found, args.target)
     else:

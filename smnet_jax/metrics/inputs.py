@@ -68,7 +68,7 @@ def _as_pictures(metric: str, name: str, value: jax.typing.ArrayLike) -> jax.Arr
         raise InputError(f"{metric}: {name} is {array.dtype}; give uint8 (0..255) or floats in [0, 1]")
     low, high = _range(array)
     if not (low >= 0 and high <= 1):  # written so that NaN fails, too
-        raise InputError(f"{metric}: {name} has values from {low:.6g} to {high:.6g}; clip it to [0, 1] (or pass uint8)")
+        raise InputError(f"{metric}: {name} has values from {low:.9g} to {high:.9g}; clip it to [0, 1] (or pass uint8)")
     return jnp.asarray(array, jnp.float32)
 
 

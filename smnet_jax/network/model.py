@@ -62,6 +62,9 @@ class SMNet(nn.Module):
     activations, `precision` that of products; `implementation` is explained at its type; `remat` recomputes a block's
     activations in the gradient instead of keeping them; `scan` compiles the block once, as the body of a loop; `strips`
     cuts each picture's rows into so many and lays them side by side in the batch.
+
+    The implementations for CPUs and TPUs bring gradients of their own, and with those only reverse mode: `jax.jvp` and
+    `jax.linearize` want "gpu".
     """
 
     variant: definition.Variant = "lol"

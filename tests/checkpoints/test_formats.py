@@ -2,7 +2,10 @@
 
 import struct
 import zipfile
+from argparse import Namespace
 from collections import OrderedDict
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,6 +56,52 @@ def test_torch_save(zipped, nest, prefix, tmp_path):
     assert_same(result.state, state() | {"channels_last": content[f"{prefix}channels_last"]})
     assert ("stream" in result.kind) is not zipped
     assert bool(result.notes) is bool(prefix)
+
+
+WEIGHTS, AVERAGE = ({"a": torch.tensor([value])} for value in (1.0, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted", "told"),
+    [
+        ({"params": WEIGHTS, "params_ema": AVERAGE}, 2, "params_ema, the averaged weights, taken and not params"),
+        ({"state_dict": WEIGHTS, "state_dict_ema": AVERAGE, "epoch": 3}, 2, "--key state_dict takes those"),
+        ({"model": WEIGHTS, "ema": AVERAGE}, 2, "ema, the averaged"),
+        ({"model": WEIGHTS, "ema": {"decay": 0.999}}, 1, None),
+        ({"params_ema": AVERAGE}, 2, None),
+        ({"net": WEIGHTS}, 1, None),
+        ({"model_state_dict": WEIGHTS, "args": Namespace(lr=1e-3, out=Path("x"))}, 1, None),
+        ({"_orig_mod.module.a": torch.tensor([1.0])}, 1, "_orig_mod. in front"),
+        (
+            {"state_dict": {"model.a": torch.tensor([1.0]), "loss.vgg.b": torch.tensor([3.0])}},
+            1,
+            "left out, not of model",
+        ),
+        ({"module.a": torch.tensor([1.0]), "n_averaged": torch.tensor(3)}, 1, "n_averaged"),
+    ],
+)
+def test_the_average_is_taken_and_wrappers_are_dropped(content, wanted, told, tmp_path):
+    torch.save(content, tmp_path / "c.pth")
+    result = formats.read(tmp_path / "c.pth")
+    assert list(result.state) == ["a"] and result.state["a"] == wanted
+    assert not told or any(told in note for note in result.notes)
+
+
+def test_key_chooses_a_state_dict(tmp_path):
+    torch.save({"params": WEIGHTS, "params_ema": AVERAGE, "model": WEIGHTS}, tmp_path / "c.pth")
+    result = formats.read(tmp_path / "c.pth", "params")
+    assert result.state["a"] == 1 and not result.chosen
+    with pytest.raises(InputError, match=r"no dict 'weights'; there are 'params', 'params_ema', 'model'; .*--key"):
+        formats.read(tmp_path / "c.pth", "weights")
+    torch.save({"params": WEIGHTS, "model": WEIGHTS}, tmp_path / "c.pth")
+    with pytest.raises(InputError, match=r"several dicts \(model, params\); choose one with --key"):
+        formats.read(tmp_path / "c.pth")
+
+
+def test_no_object_but_a_plain_namespace_is_passed_over(tmp_path):
+    torch.save({"model": WEIGHTS, "args": Fraction(1, 3)}, tmp_path / "c.pth")
+    with pytest.raises(InputError, match=r"fractions.*nothing was run"):
+        formats.read(tmp_path / "c.pth")
 
 
 @pytest.mark.parametrize("zipped", [False, True], ids=["stream", "zip"])
