@@ -237,7 +237,7 @@ def input_rate(config: Any, batches: int = 8) -> dict[str, Any]:
     do."""
     from smnet_jax.training import inputs, schedule
 
-    pairs, _ = inputs.open_data(config)
+    pairs = inputs.open_data(config).training
     config = dataclasses.replace(config, batch=min(config.batch, len(pairs)))
     spans = schedule.plan(config, len(pairs))
     loader = inputs.open_loader(config, pairs, spans, spans[0], 0, 1)

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         print(_overview())
         return 0 if args.words else 2
     name, *rest = args.words
-    if name not in configs.names():
+    if name not in configs.names() and not name.endswith((".py", ".json")):
         near = difflib.get_close_matches(name, configs.names(), 1) or configs.names()
         raise InputError(
             f"train {name}: no such config; did you mean {', '.join(near)}? First the config, then options"
@@ -41,16 +41,20 @@ def run(args: argparse.Namespace) -> int:
         workdir: Path
         """Folder of the run: checkpoints, log, pictures, and the weights at the end."""
         config: Annotated[configs.Config, tyro.conf.OmitArgPrefixes]
+        resume_with: tuple[str, ...] = ()
+        """Settings that may differ from those of the run in the workdir, to continue it with more epochs or another
+        rate: epochs learning_rate ..."""
 
     asked = tyro.cli(
         Command,
         prog=f"smnet train {name}",
-        description=importlib.import_module(f"smnet_jax.configs.{name}").__doc__,
+        description=configs.describe(name),
         default=Command(tyro.MISSING, configs.load(name)),
         args=rest,
         config=(tyro.conf.FlagConversionOff,),
         registry=options.REGISTRY,
     )
+    resume_with = [setting.replace("-", "_") for setting in asked.resume_with]
     configs.refuse_overridden(asked.config, _given(rest))
     configs.check(asked.config)
     from smnet_jax.host import allocator, compile_cache
@@ -59,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     allocator.keep_freed_memory()
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         compile_cache.use(compile_cache.default_folder())
-    outcome = train(asked.config, asked.workdir)
+    outcome = train(asked.config, asked.workdir, resume_with)
     return 0 if outcome.finished else 128 + outcome.signal
 
 
@@ -78,6 +82,7 @@ def _overview() -> str:
     lines += [
         "",
         "smnet train CONFIG --help lists every setting with its value in that config.",
+        "CONFIG may also be FILE.py, which defines `config` as those do, or the config.json of a run.",
         "The same command continues a run that was stopped or killed.",
     ]
     return "\n".join(lines)

@@ -26,13 +26,20 @@ def complain(where: str | os.PathLike[str], problems: Sequence[str], remedy: str
         raise InputError(f"{where}: {'; '.join(problems[:LISTED])}{more}; {remedy}")
 
 
-def pictures_in(folder: str | os.PathLike[str]) -> list[Path]:
-    """The folder's picture files by name; hidden files, pipes and other suffixes (Thumbs.db, a readme) are passed over.
+def pictures_in(folder: str | os.PathLike[str], *, nested: bool = False) -> list[Path]:
+    """The folder's picture files by name, with those in folders below where `nested`; hidden files, pipes, macOS's
+    __MACOSX and other suffixes (Thumbs.db, a readme) are passed over.
 
     A link that leads nowhere counts, so that it is named as missing.
     """
+    folder = Path(folder)
+
+    def shown(path: Path) -> bool:
+        return not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
+
     try:
-        found = (p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+        listed = list(folder.iterdir())  # rglob is silent about a folder that cannot be read
+        found = (p for p in (folder.rglob("*") if nested else listed) if p.suffix.lower() in SUFFIXES and shown(p))
         return sorted(p for p in found if os.path.isfile(p) or not os.path.exists(p))  # noqa: PTH110, PTH113
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror}; name a folder of pictures that can be read") from error
@@ -44,6 +51,8 @@ class Checked:
 
     sizes: list[tuple[int, int]]
     high_hashes: list[str]
+    brighter: int
+    """Groups whose first picture is brighter than the target: a pair exchanged."""
     pictures: list[list[np.ndarray]] | None
 
 
@@ -52,6 +61,7 @@ def check_all(
     groups: Sequence[Sequence[Path]],
     *,
     at_least: int,
+    what_is_least: str = "the crop",
     memory_bytes: int,
     progress: bool,
     decode: Decode = decode,
@@ -59,18 +69,19 @@ def check_all(
     """Decode every file of `groups`, in parallel. A group is a pair (low, high) or one picture; its target is last.
 
     Raises one InputError that lists the damaged, the unequal-sized within a group, and those with a side shorter
-    than `at_least` pixels. Keeps the decoded pictures (uint8) as long as all of them take at most `memory_bytes`.
+    than `at_least` pixels, `what_is_least` in words. Keeps the decoded pictures (uint8) as long as all of them take at
+    most `memory_bytes`.
     """
     checked_sizes, hashes, problems = [], [], []
     kept: list[list[np.ndarray]] | None = []
-    held = 0
+    held = brighter = 0
     workers = min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(workers) as pool:
 
         def batches():  # pool.map would run far ahead and hold every decoded picture at once
             for start in range(0, len(groups), 2 * workers):
                 some = groups[start : start + 2 * workers]
-                yield from pool.map(lambda group: _inspect(group, at_least, decode), some)
+                yield from pool.map(lambda group: _inspect(group, at_least, what_is_least, decode), some)
 
         shown = track(
             batches(),
@@ -86,16 +97,19 @@ def check_all(
                 continue
             checked_sizes.append(pictures[-1].shape[:2])
             hashes.append(picture_hash(pictures[-1]))
+            brighter += len(pictures) > 1 and bool(pictures[0].mean() > pictures[-1].mean())
             held += sum(picture.nbytes for picture in pictures)
             if held > memory_bytes:
                 kept = None
             if kept is not None:
                 kept.append(pictures)
     complain(where, problems, "repair or remove these pictures")
-    return Checked(checked_sizes, hashes, kept)
+    return Checked(checked_sizes, hashes, brighter, kept)
 
 
-def _inspect(group: Sequence[Path], at_least: int, decode: Decode) -> tuple[list[np.ndarray], str | None]:
+def _inspect(
+    group: Sequence[Path], at_least: int, what_is_least: str, decode: Decode
+) -> tuple[list[np.ndarray], str | None]:
     """The group's pictures and what is wrong with them, if anything: a pool hands back values, not many errors."""
     try:
         pictures = [decode(path) for path in group]
@@ -106,5 +120,5 @@ def _inspect(group: Sequence[Path], at_least: int, decode: Decode) -> tuple[list
         if picture.shape != pictures[-1].shape:
             return [], f"{path} is {picture.shape[1]}x{picture.shape[0]} but {group[-1]} is {width}x{height}"
     if min(height, width) < at_least:
-        return [], f"{group[0]} is {width}x{height}, smaller than the crop of {at_least}"
+        return [], f"{group[0]} is {width}x{height}, smaller than {what_is_least} of {at_least}"
     return pictures, None

@@ -9,12 +9,15 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import grain
 import numpy as np
 
 from smnet_jax.data.augmentation import MixedCrops, crop_and_flip, resize, to_float
 from smnet_jax.data.sources import Example, Source, cut_example, sizes
 from smnet_jax.errors import InputError
+from smnet_jax.host import root_logger
+
+with root_logger.untouched():
+    import grain
 
 Transform = Callable[[Example, np.random.Generator], Example]
 

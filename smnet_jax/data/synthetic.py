@@ -37,7 +37,7 @@ class SyntheticFolder:
         self.darkening = darkening or DarkeningRanges()
         self.seed = seed
         self.long_side = long_side
-        self.paths = pictures_in(root)
+        self.paths = pictures_in(root, nested=True)
         if not self.paths:
             raise InputError(f"{root}: no pictures; put PNG or JPEG photographs here")
         checked = check_all(

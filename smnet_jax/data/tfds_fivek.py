@@ -7,7 +7,7 @@ from typing import Any
 
 from smnet_jax.data.checking import complain
 from smnet_jax.data.fivek import split_of
-from smnet_jax.data.paired import Pair, find_pairs
+from smnet_jax.data.layouts import Pair, find_pairs
 from smnet_jax.data.tfds_records import examples, pairs_info, tfds
 from smnet_jax.errors import InputError
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from smnet_jax.data.paired import Pair, find_pairs
+from smnet_jax.data.layouts import Pair, find_pairs
 from smnet_jax.data.tfds_records import examples, pairs_info, tfds
 from smnet_jax.errors import InputError
 

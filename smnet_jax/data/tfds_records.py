@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from smnet_jax.data.checking import check_all
 from smnet_jax.data.decoding import decode
-from smnet_jax.data.paired import Pair
+from smnet_jax.data.layouts import Pair
 from smnet_jax.errors import InputError
 
 try:

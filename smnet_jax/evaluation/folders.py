@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from smnet_jax.data.checking import pictures_in
+from smnet_jax.data.checking import complain, pictures_in
 from smnet_jax.data.decoding import SUFFIXES, decode
-from smnet_jax.data.paired import complain
 from smnet_jax.errors import InputError
 
 

@@ -1,17 +1,23 @@
 """Checkpoints by Orbax: written in the background, the latest few and the best kept, read back whatever was killed."""
 
+import copy
 import logging
+import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from orbax.checkpoint import v1 as ocp
 
 from smnet_jax.errors import InputError
+from smnet_jax.host import root_logger
 from smnet_jax.training import hosts
 from smnet_jax.training.config import Config, check_same, to_json
 from smnet_jax.training.step import TrainState
+
+with root_logger.untouched():
+    from orbax.checkpoint import v1 as ocp
 
 SCORE = "psnr"  # what "best" means
 
@@ -19,11 +25,15 @@ SCORE = "psnr"  # what "best" means
 class Checkpoints:
     """The checkpoints of a run, in `workdir/checkpoints/STEP`. In a run of several processes all make every call."""
 
-    def __init__(self, workdir: Path, keep: int):
+    def __init__(self, workdir: Path, keep: int, evaluated: str = ""):
+        """`evaluated` is the fingerprint of the evaluation pairs: scores of others say nothing about the best."""
         # Orbax tells of every file it opens, and writes tracebacks of what it also raises.
+        self._absl_level = logging.getLogger("absl").level
         logging.getLogger("absl").setLevel(logging.CRITICAL)
+        self._evaluated = evaluated
         self.folder = workdir.absolute() / "checkpoints"
         self.unreadable: list[str] = []
+        self.changed: list[str] = []  # settings that `restore` found changed on purpose
         preserve = ocp.training.preservation_policies
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -34,9 +44,7 @@ class Checkpoints:
                 preservation_policy=preserve.AnyPreservationPolicy(
                     [
                         preserve.LatestN(keep),
-                        preserve.BestN(
-                            get_metric_fn=lambda metrics: metrics[SCORE], n=1, keep_checkpoints_without_metrics=False
-                        ),
+                        preserve.BestN(get_metric_fn=self._score, n=1, keep_checkpoints_without_metrics=False),
                     ]
                 ),
                 cleanup_tmp_directories=True,
@@ -57,8 +65,9 @@ class Checkpoints:
             self._orbax.save_checkpointables_async(
                 step,
                 {"state": state},
-                metrics=scores,
-                custom_metadata={"config": to_json(config), **run},
+                metrics=None if scores is None else {**scores, "evaluated": self._evaluated},
+                # A copy: it is written later, and the caller's lists grow meanwhile.
+                custom_metadata=copy.deepcopy({"config": to_json(config), **run}),
             )
         except Exception as error:
             if hosts.lost_another(error):
@@ -74,11 +83,14 @@ class Checkpoints:
                 raise
             raise self._unwritable(error) from error
 
-    def restore(self, like: TrainState, config: Config, mesh: Mesh) -> tuple[TrainState, dict[str, Any]] | None:
+    def restore(
+        self, like: TrainState, config: Config, mesh: Mesh, resume_with: Collection[str] = ()
+    ) -> tuple[TrainState, dict[str, Any]] | None:
         """The newest readable state, placed on `mesh` (any number of devices), and its `run`; None without any.
 
         Deleting an old checkpoint is not atomic, so a kill can leave one that is listed but cannot be read: such are
-        passed over. Raises InputError if a checkpoint is another config's, or if none of those there can be read.
+        passed over. Raises InputError if a checkpoint is another config's (but for `resume_with`), or if none of those
+        there can be read.
         """
         everywhere = NamedSharding(mesh, PartitionSpec())
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), like)
@@ -90,7 +102,7 @@ class Checkpoints:
             except Exception as error:  # whatever a half-deleted folder makes Orbax raise
                 failures.append(f"{checkpoint.step}: {_first_line(error)}")
                 continue
-            check_same(config, saved_config, self.folder)
+            self.changed = check_same(config, saved_config, self.folder, resume_with)
             try:
                 state = self._orbax.load_checkpointables(checkpoint.step, {"state": abstract})["state"]
             except Exception as error:
@@ -108,7 +120,13 @@ class Checkpoints:
 
     def close(self) -> None:
         """Wait and stop Orbax's threads."""
-        self._orbax.close()
+        try:
+            self._orbax.close()
+        finally:
+            logging.getLogger("absl").setLevel(self._absl_level)
+
+    def _score(self, metrics: dict[str, Any]) -> float:
+        return metrics[SCORE] if metrics.get("evaluated", self._evaluated) == self._evaluated else -math.inf
 
     def _drop_after(self, step: int) -> None:
         """Delete unreadable newer checkpoints: their steps will be written again."""

@@ -2,13 +2,15 @@
 
 import dataclasses
 import importlib
+import importlib.util
 import json
 import math
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from smnet_jax.data import layouts
 from smnet_jax.errors import InputError
 from smnet_jax.training import profile
 
@@ -60,11 +62,17 @@ class Config:
 
     # The data
     data: str = "data/LOL"
-    """FOLDER with train/{low,high} and test/{low,high}, or synthetic:FOLDER (ordinary photos, darkened), tfds:FOLDER (a
-    prepared data set), made:N (N pictures made on the spot); several with commas, `*K` after one repeats it K times."""
+    """FOLDER with train/{low,high} and test/{low,high} or in another published layout (docs/training.md), or
+    list:PAIRS.csv (columns low, high, split), list:LOW.txt:HIGH.txt, synthetic:FOLDER (ordinary photos, darkened),
+    tfds:FOLDER (a prepared data set), made:N (N pictures made on the spot); several with commas, `*K` after one repeats
+    it K times."""
+    pair_names: str = ""
+    """How names of a pair differ, where they do: "low{}:normal{}" pairs low1.png with normal1.png."""
     holdout: float = 0.0
-    """Share of the training pairs to hold out for evaluation where there is no test folder, 0 to 1. Pairs with the same
-    target stay on one side."""
+    """Share of the training pairs to hold out for evaluation, of all sources without test pairs, 0 to 1. Pairs with the
+    same target stay on one side."""
+    on_leak: Literal["stop", "tell"] = "stop"
+    """On a training pair whose target is a test pair's: stop, or only tell."""
     noise: float = 0.0
     """Add sensor noise to `low`, deviation drawn up to this (1 is white): for data whose noise a resize took away."""
     gain: float = 0.0
@@ -165,16 +173,61 @@ class Config:
 # computes.
 FREE_ON_RESUME = frozenset(
     {"devices", "rows", "parallel", "coordinator", "processes", "process", "threads", "on_nan", "keep", "log_steps"}
-    | {"profile", "scan", "accumulate", "vgg"}
+    | {"profile", "scan", "accumulate", "vgg", "on_leak"}
     | {"evaluate_epochs", "evaluate_pairs", "checkpoint_minutes", "checkpoint_steps"}
+    | {"data", "pair_names"}  # the pictures themselves are compared, wherever they lie
+)
+
+
+# What may besides be changed on purpose (`--resume-with`): what leaves the parts of the state as they are.
+RESUME_WITH = frozenset(
+    {"epochs", "steps", "stages", "batch", "crop", "noise", "gain", "daylight", "learning_rate", "schedule", "decay"}
+    | {"decay_epochs", "final_learning_rate", "warmup", "clip", "loss", "l1_weight", "ssim_weight", "chroma_weight"}
+    | {"deep_supervision", "dtype", "precision", "remat"}
 )
 
 
 def load(name: str) -> Config:
-    """The config called `name` in `configs/`. Raises InputError naming those that exist."""
+    """The config called `name` in `configs/`, or of a file: FILE.py, whose variable `config` it is, or the config.json
+    of a run. Raises InputError naming the configs that exist."""
+    if name.endswith(".json"):
+        return _read_json(Path(name))
+    config = getattr(_module(name), "config", None)
+    if not isinstance(config, Config):
+        raise InputError(f"{name}: defines no `config` of type smnet_jax.training.config.Config; see configs/smoke.py")
+    return config
+
+
+def describe(name: str) -> str:
+    """What the config's file says of itself."""
+    return f"the settings of {name}" if name.endswith(".json") else (_module(name).__doc__ or name)
+
+
+def _module(name: str) -> Any:
+    if name.endswith(".py"):
+        spec = importlib.util.spec_from_file_location(Path(name).stem, name)
+        if spec is None or spec.loader is None or not Path(name).is_file():
+            raise InputError(f"{name}: no such config file; give one that defines `config`, as configs/smoke.py does")
+        module = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise InputError(f"{name}: cannot be run ({type(error).__name__}: {error}); mend it") from error
+        return module
     if name not in names():
-        raise InputError(f"{name}: no such config; there are {', '.join(names())}")
-    return importlib.import_module(f"smnet_jax.configs.{name}").config
+        raise InputError(
+            f"{name}: no such config; there are {', '.join(names())}, or give FILE.py or a run's config.json"
+        )
+    return importlib.import_module(f"smnet_jax.configs.{name}")
+
+
+def _read_json(path: Path) -> Config:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings["stages"] = tuple(Stage(**stage) for stage in settings.get("stages", ()))
+        return Config(**settings)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: is no config of a run ({error}); give the config.json of a workdir") from error
 
 
 def names() -> list[str]:
@@ -224,6 +277,7 @@ def check(config: Config) -> None:
         )
     if config.stages and config.steps:
         raise InputError(f"steps {config.steps}: {_STAGES_SAY}")
+    layouts.check_names(config.pair_names)
     profile.parse(config.profile)
     if config.parallel == "pmap" and (config.rows > 1 or config.processes > 1 or config.coordinator):
         raise InputError("parallel pmap: shares the batch within one process; use --parallel jit for rows or hosts")
@@ -306,13 +360,23 @@ def to_json(config: Config) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
-def check_same(config: Config, saved: dict[str, Any], where: Path) -> None:
-    """Raise InputError if `saved` (see `to_json`), the config of the checkpoint in `where`, trains something else."""
+def check_same(config: Config, saved: dict[str, Any], where: Path, resume_with: Collection[str] = ()) -> list[str]:
+    """Raise InputError if `saved` (see `to_json`), the config of the checkpoint in `where`, trains something else.
+
+    The settings `resume_with` may differ: gives back what does, in words.
+    """
+    if wrong := sorted(set(resume_with) - RESUME_WITH):
+        raise InputError(f"--resume-with {wrong[0]}: cannot change in a run; {', '.join(sorted(RESUME_WITH))} can")
     ours = to_json(config)
     # Settings that a later version added are compared by their default.
     saved = {**to_json(Config()), **saved}
     free = FREE_ON_RESUME | overridden(config).keys()
-    differ = [name for name in ours if name not in free and ours[name] != saved[name]]
-    if differ:
-        listed = ", ".join(f"{name} {saved[name]!r} there, {ours[name]!r} here" for name in differ)
-        raise InputError(f"{where}: holds a run with other settings ({listed}); take them or another --workdir")
+    differ = {name: f"{saved[name]!r} there, {ours[name]!r} here" for name in ours
+              if name not in free and ours[name] != saved[name]}  # fmt: skip
+    refused = [f"{name} {told}" for name, told in differ.items() if name not in resume_with]
+    if refused:
+        remedy = "take them or another --workdir"
+        if all(name in RESUME_WITH for name in differ):
+            remedy += f", or change them on purpose with --resume-with {' '.join(differ)}"
+        raise InputError(f"{where}: holds a run with other settings ({', '.join(refused)}); {remedy}")
+    return [f"{name} {told}" for name, told in differ.items()]

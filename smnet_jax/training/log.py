@@ -1,8 +1,10 @@
 """What a run tells: metrics.jsonl always, TensorBoard, and one progress line."""
 
+import contextlib
 import json
 import math
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from smnet_jax.errors import InputError
 
+PLAIN_SECONDS = 30.0  # between lines of progress where there is no terminal to draw in
+
 
 class Log:
     """The log of a run in `workdir`. Only the writing process has one that writes (`write`)."""
@@ -20,8 +24,10 @@ class Log:
     def __init__(self, workdir: Path, total_steps: int, *, write: bool = True, console: Console | None = None):
         self.path = workdir / "metrics.jsonl"
         self._write = write
-        self._tensorboard: Any = None
+        self._tensorboard: _TensorBoard | None = None
         self._workdir = workdir
+        self._total = total_steps
+        self._last_line = -PLAIN_SECONDS
         self.console = console or Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -31,7 +37,7 @@ class Log:
             TextColumn("{task.fields[told]}"),
             console=self.console,
             transient=True,
-            disable=not write,
+            disable=not (write and self.console.is_terminal),
         )
         self._task = self._progress.add_task("train", total=total_steps, told="compiling")
 
@@ -43,9 +49,7 @@ class Log:
                 temporary = self.path.with_suffix(".tmp")
                 temporary.write_text("".join(line + "\n" for line in kept))
                 temporary.replace(self.path)
-                from tensorboardX import SummaryWriter  # slow to import, and needed by the writer alone
-
-                self._tensorboard = SummaryWriter(str(self._workdir / "tensorboard"), purge_step=step + 1)
+                self._tensorboard = _TensorBoard(self._workdir / "tensorboard", step + 1)
             except OSError as error:
                 raise InputError(
                     f"{self.path}: cannot be written ({error.strerror}); choose another --workdir"
@@ -65,22 +69,26 @@ class Log:
         try:
             with self.path.open("a") as file:
                 file.write(json.dumps({"kind": kind, "step": step, "time": round(time.time(), 3), **plain}) + "\n")
+            if self._tensorboard is not None:
+                self._tensorboard.scalars(step, {f"{kind}/{name}": value for name, value in values.items()})
         except OSError as error:
             raise InputError(
                 f"{self.path}: cannot be written ({error.strerror}); make room or make it writable and give the same "
                 "command again: it continues from the last finished checkpoint"
             ) from error
-        for name, value in values.items():
-            self._tensorboard.add_scalar(f"{kind}/{name}", value, step)
 
     def picture(self, step: int, name: str, picture: np.ndarray) -> None:
         """A picture (H, W, 3) uint8 to TensorBoard."""
-        if self._write:
-            self._tensorboard.add_image(name, picture, step, dataformats="HWC")
+        if self._tensorboard is not None:
+            self._tensorboard.picture(step, name, picture)
 
     def progress(self, step: int, told: str) -> None:
-        """Move the progress line."""
+        """Move the progress line; where there is no terminal, a line now and then instead."""
         self._progress.update(self._task, completed=step, told=told)
+        now = time.monotonic()
+        if not self.console.is_terminal and now - self._last_line >= PLAIN_SECONDS:
+            self._last_line = now
+            self.say(f"step {step}/{self._total}: {told}")
 
     def say(self, message: str) -> None:
         """A line that stays."""
@@ -88,10 +96,42 @@ class Log:
             self.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Flush everything and remove the progress line."""
+        """Close everything and remove the progress line. Says nothing of a full disk: whoever wrote last has."""
         self._progress.stop()
         if self._tensorboard is not None:
-            self._tensorboard.close()
+            with contextlib.suppress(OSError):
+                self._tensorboard.close()
+
+
+class _TensorBoard:
+    """TensorBoard's event file, written at once: tensorboardX's own SummaryWriter writes from a thread, which a full
+    disk ends unheard, and then waits for it for ever."""
+
+    def __init__(self, folder: Path, purge_step: int):
+        from tensorboardX import event_file_writer, summary  # slow to import, and needed by the writer alone
+        from tensorboardX.proto import event_pb2
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self._event, self._summary = event_pb2.Event, summary
+        self._file = event_file_writer.EventsWriter(str(folder / "events"))
+        start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)  # what a killed run wrote later is hidden
+        self._file.write_event(self._event(step=purge_step, wall_time=time.time(), session_log=start))
+        self._file.flush()
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self._write(step, self._summary.scalar(name, value))
+        self._file.flush()
+
+    def picture(self, step: int, name: str, picture: np.ndarray) -> None:
+        self._write(step, self._summary.image(name, picture, dataformats="HWC"))
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _write(self, step: int, summary: Any) -> None:
+        self._file.write_event(self._event(step=step, wall_time=time.time(), summary=summary))
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -109,6 +149,8 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def make_workdir(workdir: Path) -> None:
     """Raise InputError unless `workdir` is, or can be made, a folder that takes files."""
+    if re.match(r"[a-z][a-z0-9+.-]+:/", str(workdir)):
+        raise InputError(f"{workdir}: only folders of this machine are written; mount the bucket and give its path")
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         probe = workdir / f".probe-{os.getpid()}"

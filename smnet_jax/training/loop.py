@@ -1,9 +1,13 @@
 """A training run from start to end, and from wherever it was killed to the end."""
 
+import contextlib
 import dataclasses
+import errno
+import json
 import signal
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,11 +17,14 @@ import numpy as np
 
 from smnet_jax.checkpoints import weights
 from smnet_jax.data.pipeline import Loader
+from smnet_jax.data.sources import fingerprint
 from smnet_jax.errors import InputError
 from smnet_jax.hardware import model_flops, peaks, trace
+from smnet_jax.host import root_logger
+from smnet_jax.host.atomic_files import replacing
 from smnet_jax.network.initialisation import add_colour_path, initialise
 from smnet_jax.training import config as configs
-from smnet_jax.training import hosts, inputs, log, parallel, pictures, schedule, timing
+from smnet_jax.training import hosts, inputs, lock, log, parallel, pictures, schedule, timing
 from smnet_jax.training.checkpoint import SCORE, Checkpoints
 from smnet_jax.training.config import Config
 from smnet_jax.training.profile import Profile
@@ -42,42 +49,64 @@ class Outcome:
     signal: int
 
 
-def train(config: Config, workdir: Path) -> Outcome:
+def train(config: Config, workdir: Path, resume_with: Collection[str] = ()) -> Outcome:
     """Train as `config` says, in `workdir`; the same call continues a run that was stopped or killed.
 
-    `workdir` gets checkpoints/, metrics.jsonl, tensorboard/, pictures/STEP.png at each evaluation, best/ (weights with
-    the highest PSNR) and at the end weights/ and curves.png. SIGTERM and SIGINT save a checkpoint and return.
+    A run continues with its own settings only, but for those that `resume_with` names (more epochs, another rate).
+
+    `workdir` gets config.json, checkpoints/, metrics.jsonl, tensorboard/, pictures/STEP.png at each evaluation, best/
+    (weights with the highest PSNR) and at the end weights/ and curves.png. SIGTERM and SIGINT save a checkpoint and
+    return. One run at a time works in it.
     Raises InputError for what the user can mend.
     """
     configs.check(config)
     log.make_workdir(workdir)
     parallel.prepare_cpu_devices(-(-config.devices // config.processes))
     hosts.join(config)
-    run = Run(config, workdir)
-    with _stop_signals() as stopped:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(root_logger.untouched())
+        if hosts.is_writer():
+            stack.enter_context(lock.held(workdir))
+        run = Run(config, workdir, resume_with)
+        stopped = stack.enter_context(_stop_signals())
         try:
             outcome = run.to_the_end(stopped)
-        except Exception as error:
-            if jax.process_count() > 1:
-                hosts.end_alone(error)
+        except BaseException as error:
+            told = _unwritable(error, workdir)
+            if jax.process_count() > 1 and isinstance(error, Exception):
+                hosts.end_alone(told or error)
+            with contextlib.suppress(Exception):  # what went wrong first is what is told
+                run.close()
+            if told is not None:
+                raise told from error
             raise
-        finally:
-            run.close()
+        run.close()
         return outcome
+
+
+def _unwritable(error: BaseException, workdir: Path) -> InputError | None:
+    """What to tell of a disk that is full, or that no longer takes files."""
+    if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        return None
+    return InputError(
+        f"{error.filename or workdir}: cannot be written ({error.strerror}); make room or make it writable and give "
+        "the same command again: it continues from the last finished checkpoint"
+    )
 
 
 class Run:
     """The parts of a run. `step`, `state`, `history` (of evaluations) and `clock` change, the rest stays."""
 
-    def __init__(self, config: Config, workdir: Path):
+    def __init__(self, config: Config, workdir: Path, resume_with: Collection[str] = ()):
         self.config, self.workdir = config, workdir
         self.step: int
         self.state: TrainState
-        self.history: list[dict[str, float]] = []
+        self.history: list[dict[str, Any]] = []
         self.clock = timing.Clock()
         self.profile = Profile(config.profile, workdir / "profile")
         self.mesh = parallel.make_mesh(config)
-        self.pairs, evaluation = inputs.open_data(config, progress=hosts.is_writer())
+        data = inputs.open_data(config, progress=hosts.is_writer())
+        self.pairs, evaluation = data.training, data.evaluation
         self.spans = schedule.plan(config, len(self.pairs))
         for span in self.spans:
             parallel.check_batch(span.stage.batch, span.stage.crop, self.mesh.shape, config.accumulate)
@@ -87,16 +116,24 @@ class Run:
         if evaluation is not None:
             self.validation = Validation(self.model.clone(implementation="auto"), evaluation, config.evaluate_pairs)
         self.log = log.Log(workdir, self.total, write=hosts.is_writer())
-        self.checkpoints = Checkpoints(workdir, config.keep)
-        self._restore_or_start()
+        self._trained = fingerprint(self.pairs)
+        self._evaluated = "" if evaluation is None else f"{fingerprint(evaluation)} {config.evaluate_pairs}"
+        self.checkpoints = Checkpoints(workdir, config.keep, self._evaluated)
+        self._restore_or_start(resume_with)
         self.log.start(self.step)
+        if hosts.is_writer():
+            with replacing(workdir / "config.json") as temporary:
+                temporary.write_text(json.dumps(configs.to_json(config), indent=1) + "\n", encoding="utf-8")
+        for note in [*data.notes, *(f"resumed with {told}" for told in self.checkpoints.changed)]:
+            self.log.say(note)
         self.vgg = self._vgg()
+        self._skipped_running = 0
         self._pending: list[tuple[int, np.ndarray, dict[str, jax.Array]]] = []
 
     def to_the_end(self, stopped: list[int]) -> Outcome:
         """Do the remaining steps; `stopped` becomes non-empty when a signal asks to stop."""
         for failure in self.checkpoints.unreadable:
-            self.log.say(f"checkpoint passed over, a kill left it incomplete: {failure}")
+            self.log.say(f"checkpoint passed over, it cannot be read: {failure}")
         self.log.say(self._headline())
         while self.step < self.total:
             if not self._do_span(schedule.span_at(self.spans, self.step), stopped):
@@ -129,7 +166,7 @@ class Run:
         try:
             while self.step < span.stop:
                 with clock.part("input"):
-                    batch = next(loader)
+                    batch = self._next_batch(loader)
                 with clock.part("transfer"):
                     arrays = parallel.share_batch({name: batch[name] for name in ("low", "high")}, self.mesh)
                 self.profile.before(self.step, self.state)
@@ -174,6 +211,16 @@ class Run:
             loader.close()
         return True
 
+    def _next_batch(self, loader: Loader) -> dict[str, np.ndarray]:
+        try:
+            return next(loader)
+        except InputError as error:  # a picture damaged or gone since it was checked
+            if jax.process_count() > 1:  # the others would wait in vain for this one's part of a checkpoint
+                raise
+            self._save(None)
+            self.checkpoints.wait()
+            raise InputError(f"{error}; all is saved at step {self.step}, the same command continues") from error
+
     def _tell(self, span: Span, loader: Loader) -> None:
         """Log the steps since the last call; stop if one was not finite and the config says so."""
         with self.clock.part("step"):
@@ -186,6 +233,13 @@ class Run:
                 f"step {step}: the loss or its gradient is not finite; the batch: {names}; last good checkpoint: "
                 f"{self._last_checkpoint()}; look at these pictures, lower --learning-rate, or go on with --on-nan skip"
             )
+        for i, scalars in enumerate(fetched):
+            self._skipped_running = 0 if scalars["finite"] else self._skipped_running + 1
+            if self._skipped_running >= SKIPPED_RUNNING:
+                raise InputError(
+                    f"step {self._pending[i][0]}: {SKIPPED_RUNNING} updates running were not finite and skipped, so "
+                    f"the run no longer learns; last good checkpoint: {self._last_checkpoint()}; lower --learning-rate"
+                )
         self._pending.clear()
         good = [scalars for scalars in fetched if scalars["finite"]]
         values = {name: float(np.mean([s[name] for s in good])) for name in fetched[0] if name != "finite" and good}
@@ -248,33 +302,38 @@ class Run:
                 sheet = pictures.contact_sheet(triples)
                 pictures.write_png(self.workdir / "pictures" / f"{self.step:07d}.png", sheet)
                 self.log.picture(self.step, "low_output_target", sheet)
-            if hosts.is_writer() and scores[SCORE] > max((h[SCORE] for h in self.history), default=-np.inf):
+            before = [h[SCORE] for h in self.history if h.get("evaluated", self._evaluated) == self._evaluated]
+            if hosts.is_writer() and scores[SCORE] > max(before, default=-np.inf):
                 self._write_weights("best")
-            self.history.append({"step": self.step, **scores})
+            self.history.append({"step": self.step, "evaluated": self._evaluated, **scores})
         self._save({SCORE: scores[SCORE]} if np.isfinite(scores.get(SCORE, np.nan)) else None)
 
     def _save(self, scores: dict[str, float] | None) -> None:
-        run = {"pairs": len(self.pairs), "history": self.history}
+        run = {"pairs": len(self.pairs), "trained": self._trained, "history": self.history}
         with self.clock.part("checkpoint"):
             self.checkpoints.save(self.state, self.config, run, scores)
 
-    def _restore_or_start(self) -> None:
-        state = self._first_state()
-        restored = self.checkpoints.restore(state, self.config, self.mesh)
+    def _restore_or_start(self, resume_with: Collection[str]) -> None:
+        # The weights to start from are read only where the run starts: they may be gone later.
+        params = initialise(self.model, self.config.seed)["params"]
+        restored = self.checkpoints.restore(init_state(self.config, params), self.config, self.mesh, resume_with)
         if restored is None:
-            self.state = parallel.replicate(state, self.mesh)
+            self.state = parallel.replicate(init_state(self.config, self._first_params(params)), self.mesh)
         else:
             self.state, run = restored
-            self.history = run["history"]
-            if run["pairs"] != len(self.pairs):
+            # Older checkpoints may hold evaluations that came after them.
+            self.history = [scores for scores in run["history"] if scores["step"] <= int(self.state.step)]
+            if run["pairs"] != len(self.pairs) or run.get("trained", self._trained) != self._trained:
                 raise InputError(
                     f"{self.workdir}: this run has {run['pairs']} training pairs, {self.config.data} has "
-                    f"{len(self.pairs)}; restore the data or take another --workdir"
+                    f"{len(self.pairs)} or other ones; restore the data or take another --workdir"
                 )
+            if any(scores.get("evaluated", self._evaluated) != self._evaluated for scores in self.history):
+                self.log.say("the evaluation pairs are others than before: scores and best/ start anew")
         self.step = int(self.state.step)
 
-    def _first_state(self) -> TrainState:
-        params = initialise(self.model, self.config.seed)["params"]
+    def _first_params(self, params: Any) -> Any:
+        """What the run starts from; `params` are random ones of the network."""
         if self.config.init:
             loaded = weights.read(self.config.init).params
             wanted, given = (jax.tree.map(np.shape, tree) for tree in (params, loaded))
@@ -283,7 +342,7 @@ class Run:
             params = loaded
         if self.config.colour_path:
             params = add_colour_path(params, self.config.colour_path)
-        return init_state(self.config, params)
+        return params
 
     def _released(self) -> Any:
         return self.state.average if self.config.ema else self.state.params
@@ -325,9 +384,11 @@ class Run:
         )
 
     def _outcome(self, stopped: list[int]) -> Outcome:
-        last = {k: v for k, v in self.history[-1].items() if k != "step"} if self.history else {}
+        last = {k: v for k, v in self.history[-1].items() if k not in ("step", "evaluated")} if self.history else {}
         return Outcome(self.step, self.step >= self.total, last, stopped[0] if stopped else 0)
 
+
+SKIPPED_RUNNING = 100  # updates skipped one after the other under --on-nan skip, which then ends
 
 _TERMS = frozenset({"ssim", "perceptual", "smooth_l1", "inner", "tv", "charbonnier", "chroma"})
 
@@ -342,6 +403,9 @@ def _program_text(compiled: Callable[..., Any], *arguments: Any) -> str:
 def _stop_signals() -> Iterator[list[int]]:
     """A list to which SIGTERM and SIGINT append themselves instead of killing; a second SIGINT interrupts as usual."""
     received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # Python lets no other one handle signals
+        yield received
+        return
 
     def remember(number: int, _: Any) -> None:
         received.append(number)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from smnet_jax.data.paired import PairedFolder, find_pairs
+from smnet_jax.data.layouts import find_pairs
+from smnet_jax.data.paired import PairedFolder
 from smnet_jax.errors import InputError
 
 

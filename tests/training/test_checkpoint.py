@@ -4,6 +4,7 @@ import dataclasses
 import resource
 import shutil
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -53,6 +54,26 @@ def test_state_and_run_come_back(tmp_path, mesh):
     for ours, theirs in zip(jax.tree.leaves(state), jax.tree.leaves(state_at(3)), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     checkpoints.close()
+
+
+def test_what_is_saved_is_what_was_given_however_it_grows_later(tmp_path, mesh):
+    checkpoints = Checkpoints(tmp_path, 3)
+    run: dict[str, Any] = {"pairs": 5, "history": [{"step": 1}]}
+    checkpoints.save(state_at(3), CONFIG, run, None)
+    run["history"].append({"step": 9})
+    checkpoints.wait()
+    restored = checkpoints.restore(state_at(0), CONFIG, mesh)
+    checkpoints.close()
+    assert restored is not None and restored[1]["history"] == [{"step": 1}]
+
+
+def test_scores_on_other_pairs_say_nothing_about_the_best(tmp_path):
+    for evaluated, steps in (("a", {1: {"psnr": 30.0}}), ("b", {2: {"psnr": 20.0}, 3: {"psnr": 10.0}, 4: None})):
+        checkpoints = Checkpoints(tmp_path, 1, evaluated)
+        for step, scores in steps.items():
+            checkpoints.save(state_at(step), CONFIG, {"pairs": 5, "history": []}, scores)
+        checkpoints.close()
+    assert kept(tmp_path) == {2, 4}
 
 
 def test_nothing_there_is_no_error(tmp_path, mesh):

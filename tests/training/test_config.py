@@ -1,6 +1,7 @@
 """The recipes, and the refusal of settings that cannot work or do not match a checkpoint."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,36 @@ def test_another_config_than_the_checkpoints_is_refused_with_the_differences():
         configs.check_same(Config(), saved, Path("w"))
     assert "devices" not in str(caught.value)
     configs.check_same(Config(batch=4, devices=8, rows=2, threads=1), saved, Path("w"))
+
+
+def test_settings_change_on_purpose_only():
+    saved = configs.to_json(Config())
+    with pytest.raises(InputError, match=r"on purpose with --resume-with epochs"):
+        configs.check_same(Config(epochs=700), saved, Path("w"))
+    assert configs.check_same(Config(epochs=700), saved, Path("w"), ["epochs"]) == ["epochs 601 there, 700 here"]
+    with pytest.raises(InputError, match="--resume-with width: cannot change"):
+        configs.check_same(Config(width=8), saved, Path("w"), ["width"])
+
+
+def test_a_config_from_a_file_of_ones_own_and_from_a_run(tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text(
+        '"""Mine."""\nfrom smnet_jax.training import config as c\nconfig = c.change(c.load("smoke"), batch=2)\n'
+    )
+    assert configs.load(str(own)).batch == 2 and configs.describe(str(own)) == "Mine."
+    (tmp_path / "config.json").write_text(json.dumps(configs.to_json(configs.load("lol_small"))))
+    assert configs.load(str(tmp_path / "config.json")) == configs.load("lol_small")
+    for name, content, told in (
+        ("a.py", "config = 1", "defines no `config`"),
+        ("b.py", "1 / 0", "cannot be run .ZeroDivisionError"),
+        ("c.json", "[]", "no config of a run"),
+        ("d.json", '{"bach": 1}', "no config of a run"),
+    ):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(InputError, match=told):
+            configs.load(str(tmp_path / name))
+    with pytest.raises(InputError, match="no such config file"):
+        configs.load(str(tmp_path / "none.py"))
 
 
 def test_stages_survive_the_round_trip_through_json():

@@ -1,6 +1,7 @@
 """What `--data` may say."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 
 from smnet_jax import InputError
 from smnet_jax.training.config import Config, Stage
-from smnet_jax.training.inputs import open_data, open_loader, stage_seed
+from smnet_jax.training.inputs import open_data, open_loader, split_data, stage_seed
 from smnet_jax.training.schedule import plan
 
 CONFIG = Config(crop=12, batch=2, width=4)
@@ -26,7 +27,12 @@ def folder(tmp_path, rng):
 
 
 def open_(data, **changes):
-    return open_data(dataclasses.replace(CONFIG, data=str(data), **changes))
+    opened = open_data(dataclasses.replace(CONFIG, data=str(data), **changes))
+    return opened.training, opened.evaluation
+
+
+def notes_of(data, **changes):
+    return " | ".join(open_data(dataclasses.replace(CONFIG, data=str(data), **changes)).notes)
 
 
 def test_a_folder_with_a_test_split_evaluates_on_it(folder):
@@ -58,6 +64,61 @@ def test_ordinary_photos_are_darkened(folder):
 def test_what_cannot_be_opened_is_told(data, told):
     with pytest.raises(InputError, match=told):
         open_(data)
+
+
+def test_pairs_are_held_out_of_all_sources_together_and_trained_on_nowhere(folder, tmp_path):
+    training, evaluation = open_("made:8,made:8,made:4", holdout=0.3)  # made:4 repeats the first four of made:8
+    held, kept = (set(part.high_hashes) for part in (evaluation, training))
+    assert held and not held & kept
+    assert len(training) + len(evaluation) == 20
+
+
+def test_all_test_pairs_are_evaluated(folder, tmp_path):
+    assert len(open_(f"{folder},{folder}")[1] or []) == 4
+
+
+def test_a_target_on_both_sides_is_an_error_or_told(folder):
+    for side in ("low", "high"):
+        shutil.copy(folder / "train" / side / "3.png", folder / "test" / side / "9.png")
+    with pytest.raises(InputError, match=r"training pair 3\.png and .*test pair 9\.png: what is scored"):
+        open_(folder)
+    assert "what is scored" in notes_of(folder, on_leak="tell")
+
+
+def test_what_deserves_a_line_gets_one(folder):
+    assert "nothing is evaluated; --holdout" in notes_of("made:8")
+    assert "holdout 0.5: changes nothing" in notes_of(folder, holdout=0.5)
+    for name in ("0", "1"):
+        Image.new("RGB", (20, 16), (200,) * 3).save(folder / "test" / "low" / f"{name}.png")
+        Image.new("RGB", (20, 16), (9, 9, int(name))).save(folder / "test" / "high" / f"{name}.png")
+    assert "in 2 of 2 pairs low is brighter than high" in notes_of(folder)
+
+
+def test_test_pictures_are_checked_before_the_first_step(folder):
+    for side in ("low", "high"):
+        Image.new("RGB", (9, 12)).save(folder / "test" / side / "1.png")
+    with pytest.raises(InputError, match=r"test/low/1\.png is 9x12, smaller than SSIM's window of 11"):
+        open_(folder)
+
+
+def test_a_crop_that_the_stages_replace_bounds_nothing(folder):
+    stages = (Stage(steps=1, crop=12, batch=1, resize=16),)
+    assert len(open_(folder, crop=128, stages=stages)[0]) == 4
+
+
+def test_commas_stars_and_the_home_folder_in_paths(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    odd = tmp_path / "a, b*3"
+    shutil.copytree(folder / "train", odd / "train")
+    assert split_data(f"made:3*2, {odd}, {odd}*2") == [("made:3", 2), (str(odd), 1), (str(odd), 2)]
+    assert len(open_("~/a, b*3")[0]) == 4
+    with pytest.raises(InputError, match="at least once"):
+        split_data("made:3*0")
+
+
+def test_a_bucket_is_refused_in_a_line():
+    with pytest.raises(InputError, match="gs://bucket/lol: only folders of this machine"):
+        open_("gs://bucket/lol")
 
 
 def test_pictures_smaller_than_the_crop_stop_the_run_by_name(folder):

@@ -1,9 +1,12 @@
 """metrics.jsonl: one record a line, readable after a kill, without what a killed run logged beyond its checkpoint."""
 
+import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from smnet_jax import InputError
 from smnet_jax.training import log
@@ -57,3 +60,31 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         log.make_workdir(tmp_path / "taken")
+
+
+def test_a_bucket_is_refused_and_no_folder_of_its_name_appears(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="only folders of this machine"):
+        log.make_workdir(Path("gs://bucket/run"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_terminal_there_are_lines_at_intervals(tmp_path, monkeypatch):
+    text = io.StringIO()
+    told = log.Log(tmp_path, 10, console=Console(file=text, width=80))
+    for step in (1, 2, 3):
+        told.progress(step, f"loss 0.{step}")
+    monkeypatch.setattr(log, "PLAIN_SECONDS", 0.0)
+    told.progress(4, "loss 0.4")
+    told.close()
+    assert text.getvalue() == "step 1/10: loss 0.1\nstep 4/10: loss 0.4\n"
+
+
+def test_a_full_disk_is_told_by_whoever_writes_and_not_by_close(started):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    started._tensorboard._file.write_event = started._tensorboard._file.close = full
+    with pytest.raises(InputError, match=r"cannot be written .No space left"):
+        started.record("train", 1, {"loss": 0.5})
+    started.close()

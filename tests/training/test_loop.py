@@ -1,17 +1,21 @@
 """Whole runs on made pictures: what they leave, how they stop, and that continuing equals not having stopped."""
 
 import dataclasses
+import json
 import os
 import shutil
 import signal
+import threading
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from smnet_jax import InputError
 from smnet_jax.checkpoints import weights
+from smnet_jax.data.pipeline import Loader
 from smnet_jax.training import config as configs
 from smnet_jax.training import log, loop
 from smnet_jax.training.loop import train
@@ -100,8 +104,10 @@ def test_a_checkpoint_half_deleted_by_a_kill_costs_steps_not_the_result(finished
 def test_other_settings_or_other_data_are_refused(finished):
     with pytest.raises(InputError, match="seed 123 there, 7 here"):
         train(dataclasses.replace(CONFIG, seed=7), finished)
-    with pytest.raises(InputError, match="data 'made:8' there"):
+    with pytest.raises(InputError, match=r"6 training pairs, made:9 has 7 or other ones"):
         train(dataclasses.replace(CONFIG, data="made:9"), finished)
+    with pytest.raises(InputError, match=r"6 training pairs, made:4\*2 has 6 or other ones"):
+        train(dataclasses.replace(CONFIG, data="made:4*2"), finished)
 
 
 def test_not_finite_stops_with_step_names_and_checkpoint(tmp_path):
@@ -118,12 +124,75 @@ def test_not_finite_is_skipped_and_counted_on_request(tmp_path):
     assert log.read(tmp_path / "metrics.jsonl")[-2]["skipped"] > 0
 
 
-def test_starts_from_given_weights(finished, tmp_path):
-    config = dataclasses.replace(CONFIG, init=str(finished / "weights"), learning_rate=1e-30, steps=1, ema=0.0)
-    assert train(config, tmp_path).finished
-    assert arrays(tmp_path) == arrays(finished)
+def test_a_run_that_only_skips_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "SKIPPED_RUNNING", 3)
+    with pytest.raises(InputError, match=r"step \d: 3 updates running were not finite and skipped"):
+        train(dataclasses.replace(CONFIG, learning_rate=1e30, on_nan="skip", evaluate_epochs=100), tmp_path)
+
+
+def test_a_picture_damaged_since_it_was_checked_costs_no_step(tmp_path, monkeypatch):
+    following = Loader.__next__
+
+    def damaged(loader):
+        if loader.step == 3:
+            raise InputError("a.png: cannot be decoded; replace or remove it")
+        return following(loader)
+
+    monkeypatch.setattr(Loader, "__next__", damaged)
+    with pytest.raises(InputError, match=r"a\.png: .*; all is saved at step 3, the same command continues"):
+        train(CONFIG, tmp_path)
+    assert (tmp_path / "checkpoints" / "3").is_dir()
+
+
+def test_a_checkpoint_holds_the_evaluations_before_it_and_no_others(finished, tmp_path, capfd):
+    workdir = tmp_path / "copy"
+    shutil.copytree(finished, workdir)
+    kept = sorted(int(path.name) for path in (workdir / "checkpoints").iterdir() if path.name.isdigit())
+    for step in kept:
+        about = json.loads((workdir / "checkpoints" / str(step) / "_CHECKPOINT_METADATA").read_text())
+        assert [scores["step"] for scores in about["custom_metadata"]["history"]] == [s for s in (3, 6) if s <= step]
+    # So a run that continues before an evaluation does it; and with other pairs its scores start anew.
+    shutil.rmtree(workdir / "checkpoints" / "6")
+    assert train(dataclasses.replace(CONFIG, evaluate_pairs=1), workdir).finished
+    assert "scores and best/ start anew" in capfd.readouterr().err
+    assert [r["step"] for r in log.read(workdir / "metrics.jsonl") if r["kind"] == "evaluation"] == [3, 6]
+    assert weights.read(workdir / "best").about["source"]["name"] == "smnet train, step 6"
+
+
+def test_any_part_of_a_run_is_read_as_weights(finished):
+    whole, checkpoint = (weights.read(finished / name).params for name in ("", "checkpoints/6"))
+    for ours, theirs in zip(jax.tree.leaves(whole), jax.tree.leaves(checkpoint), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_finished_run_goes_on_for_more_steps_on_purpose(finished, tmp_path, capfd):
+    workdir = tmp_path / "copy"
+    shutil.copytree(finished, workdir)
+    longer = dataclasses.replace(CONFIG, steps=7)
+    with pytest.raises(InputError, match=r"steps 6 there, 7 here.*--resume-with steps"):
+        train(longer, workdir)
+    assert train(longer, workdir, ["steps"]).step == 7
+    assert "resumed with steps 6 there, 7 here" in capfd.readouterr().err
+    assert configs.load(str(workdir / "config.json")) == longer
+
+
+def test_trains_in_a_thread(tmp_path):
+    outcomes: list[loop.Outcome] = []
+    thread = threading.Thread(target=lambda: outcomes.append(train(dataclasses.replace(CONFIG, steps=1), tmp_path)))
+    thread.start()
+    thread.join()
+    assert outcomes and outcomes[0].finished
+
+
+def test_starts_from_given_weights_that_may_be_gone_later(finished, tmp_path):
+    given = shutil.copytree(finished / "weights", tmp_path / "given")
+    config = dataclasses.replace(CONFIG, init=str(given), learning_rate=1e-30, steps=1, ema=0.0)
+    assert train(config, tmp_path / "run").finished
+    assert arrays(tmp_path / "run") == arrays(finished)
+    shutil.rmtree(given)
+    assert train(config, tmp_path / "run").finished
     with pytest.raises(InputError, match="another variant or width"):
-        train(dataclasses.replace(config, width=8), tmp_path / "other")
+        train(dataclasses.replace(config, init=str(finished / "weights"), width=8), tmp_path / "other")
 
 
 def test_stages_change_crop_and_batch_in_one_run(tmp_path):
