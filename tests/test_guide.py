@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def _train(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole command, but for the training itself."""
     from smnet_jax.training import config, loop
 
-    def instead(settings: config.Config, workdir: Path) -> Any:
+    def instead(settings: config.Config, workdir: Path, resume_with: Collection[str]) -> Any:
         config.check(settings)
         return argparse.Namespace(finished=True, signal=0)
 

@@ -84,7 +84,9 @@ def test_a_full_disk_is_told_by_whoever_writes_and_not_by_close(started):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    started._tensorboard._file.write_event = started._tensorboard._file.close = full
+    file = started._tensorboard._file
+    close, file.write_event, file.close = file.close, full, full
     with pytest.raises(InputError, match=r"cannot be written .No space left"):
         started.record("train", 1, {"loss": 0.5})
     started.close()
+    close()
