@@ -281,7 +281,8 @@ def _enhanced(
         if args.only_dark and not darkness.is_dark(picture.rgb, picture.alpha):
             raise _BrightEnough(f"{job.source}: bright enough")
         pictures.check_fits(picture, job.target.suffix)
-        photo.prepare(model, variables, picture, **plan)  # compile for this size while another is computed
+        if args.strength != 0:  # which runs no network
+            photo.prepare(model, variables, picture, **plan)  # compile for this size while another is computed
         return picture
 
     turn = itertools.count()

@@ -377,9 +377,13 @@ def _decoded(image: Image.Image, *, path: object, file: IO[bytes] | None) -> _Ra
     raster = _Raster(values, peak, suffix, icc, hdr, notes=notes)
     raster.lossless = file is not None and kind == "WEBP" and _is_lossless_webp(file)
     if file is not None:
-        if kind == "AVIF" and icc is None:
+        if kind == "AVIF":
             file.seek(0)
-            _note_code_points(raster, colour_spaces.code_points_in_heif(file.read(1 << 16)))
+            head = file.read(1 << 16)
+            if icc is None:
+                _note_code_points(raster, colour_spaces.code_points_in_heif(head))
+            if (bits := colour_spaces.bits_of_avif(head)) > 8:
+                notes.append(f"its {bits} bits are read as 8")
         raster.metadata = metadata.of(file, opened.info, kind)
         if kind == "JPEG" and metadata.has_gain_map(file) and not raster.metadata.speaks_of_more:
             notes.append("its gain map (HDR) belongs to the dark picture: left out")

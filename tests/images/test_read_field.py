@@ -350,3 +350,11 @@ def test_texts_that_unpack_without_end_are_refused():
     bomb = chunk(b"zTXt", b"x\0\0" + zlib.compress(bytes(1 << 24)))
     with pytest.raises(InputError):
         pictures.from_bytes(data[:33] + bomb + data[33:])
+
+
+def test_deep_avif_says_that_it_is_read_as_8_bits():
+    from smnet_jax.images.colour_spaces import bits_of_avif
+
+    assert bits_of_avif(encoded("AVIF")) == 8 and bits_of_avif(b"") == 8
+    for flags, bits in ((0x4C, 10), (0x6C, 12), (0x0C, 8)):
+        assert bits_of_avif(b"\0\0\0\x0cav1C\x81\x20" + bytes([flags, 0])) == bits
