@@ -105,7 +105,7 @@ def code_points_in_heif(head: bytes) -> tuple[int, int] | None:
 def bits_of_avif(head: bytes) -> int:
     """8, 10 or 12 bits per channel, as a file's first av1C box says; 8 where it has none."""
     found = head.find(b"av1C")
-    flags = head[found + 6] if 0 <= found and len(head) > found + 6 else 0
+    flags = head[found + 6] if found >= 0 and len(head) > found + 6 else 0
     return 12 if flags & 0x60 == 0x60 else 10 if flags & 0x40 else 8
 
 

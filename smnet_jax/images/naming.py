@@ -3,6 +3,7 @@
 import dataclasses
 import glob
 import hashlib
+import itertools
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -115,13 +116,20 @@ def without_results(found: Sequence[tuple[Path, Path]], inputs: Sequence[str], j
 
     jobs: planned for all of `found`, with comparisons. A file named outright in `inputs` is never one.
     """
-    outright = {os.path.realpath(name) for name in inputs if os.path.isfile(name)}  # noqa: PTH113
-    results: dict[str, str] = {}
+    parents: dict[str, str] = {}  # a folder of ten thousand asks for its own real name once
+
+    def where(path: str | os.PathLike[str]) -> str:
+        parent, name = os.path.split(path)
+        if parent not in parents:
+            parents[parent] = os.path.realpath(parent or ".")
+        return os.path.join(parents[parent], name)  # noqa: PTH118 (half as fast as a Path)
+
+    outright = {where(name) for name in inputs if os.path.isfile(name)}  # noqa: PTH113
+    results = set()
     for job in jobs:
-        for path in (job.target, job.comparison):
-            if path is not None and os.path.realpath(path) != os.path.realpath(job.source):
-                results[os.path.realpath(path)] = os.path.realpath(job.source)
-    return [source for source, _ in found if (real := os.path.realpath(source)) in results and real not in outright]
+        source = where(job.source)
+        results |= {place for path in (job.target, job.comparison) if path and (place := where(path)) != source}
+    return [source for source, _ in found if (place := where(source)) in results and place not in outright]
 
 
 def plan(
@@ -171,7 +179,7 @@ def shard(jobs: Sequence[Job], out: Path, part: int, parts: int) -> list[Job]:
 
 
 def _free(stems: list[str], ending: str, folder: Path, taken: set[str]) -> Path:
-    tries = [*stems, *(f"{stems[0]}_{n}" for n in range(2, len(taken) + 3))]
+    tries = itertools.chain(stems, (f"{stems[0]}_{n}" for n in itertools.count(2)))
     paths = (folder / f"{shortened(s, _LONGEST_NAME - len(os.fsencode(ending)))}{ending}" for s in tries)
     target = next(path for path in paths if str(path).casefold() not in taken)
     taken.add(str(target).casefold())
