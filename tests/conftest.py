@@ -4,6 +4,7 @@ import importlib.util
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before JAX is imported: eight fake CPU devices would slow every other test, so the tests of sharding start
@@ -97,8 +98,19 @@ def golden_case(request: pytest.FixtureRequest) -> GoldenCase:
 
 
 @pytest.fixture
-def winograd_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The form for CPUs computes every layer by fewer products, however small."""
+def winograd_everywhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The implementation for CPUs computes every layer by fewer products, however small.
+
+    What `tiles` keeps of a model is forgotten before and after: it would be the other program's.
+    """
+    from smnet_jax.enhancement import tiles
+
     monkeypatch.setattr(winograd, "WORTH", 0)
     monkeypatch.setattr(winograd, "FEW_INPUTS", 0)
     monkeypatch.setattr(winograd, "FEW_OUTPUTS", 0)
+    kept = (tiles._programs, tiles._whole)
+    for cache in kept:
+        cache.cache_clear()
+    yield
+    for cache in kept:
+        cache.cache_clear()

@@ -10,7 +10,7 @@ from tests.conftest import REPO
 FLOORS = (
     {"errors", "version"},
     {"host"},
-    {"images", "network"},
+    {"images", "network", "exposure"},
     {"checkpoints"},
     {"metrics", "data", "enhancement", "vgg16"},
     {"losses", "hardware"},

@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +21,11 @@ from smnet_jax.host.atomic_files import new_folder
 from smnet_jax.version import __version__
 
 if TYPE_CHECKING:
+    from smnet_jax.exposure.network import ExposureNet
     from smnet_jax.network.model import SMNet
 
 FORMAT, VERSION = "smnet-jax weights", 1
+DEFAULT = "photo"  # what enhances where nobody names weights
 ARRAYS, DESCRIPTION = "params.safetensors", "smnet.json"
 MAX_DESCRIPTION = 1 << 20  # bytes
 MAX_BLOCKS = 64
@@ -40,13 +42,16 @@ class Weights:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def load(source: str | os.PathLike[str], *, key: str | None = None, **fields: Any) -> "tuple[SMNet, dict[str, Any]]":
+def load(
+    source: str | os.PathLike[str], *, key: str | None = None, **fields: Any
+) -> "tuple[SMNet | ExposureNet, dict[str, Any]]":
     """Load a model with its weights: `model, variables = load("photos.pth")`, then `model.apply(variables, low)`.
 
     `source` is the name of bundled weights (`bundled()` lists them), a directory made by `smnet convert`, a training
     run, a PyTorch or safetensors checkpoint, or hf://OWNER/NAME[@REVISION] on the Hugging Face Hub. Of several state
-    dicts in one file `key` names the one wanted (default: the averaged weights). `fields` are those of `SMNet` that
-    the weights leave open: dtype, precision, form, blocks ... The parameters are float32 arrays on the default device.
+    dicts in one file `key` names the one wanted (default: the averaged weights). The model is an `SMNet`, or for
+    "photo" an `ExposureNet`, which has no fields to set. `fields` are those of `SMNet` that the weights leave open:
+    dtype, precision, implementation, blocks ... The parameters are float32 arrays on the default device.
     Raises InputError where the source cannot be used or contradicts a field.
     """
     import jax
@@ -54,6 +59,12 @@ def load(source: str | os.PathLike[str], *, key: str | None = None, **fields: An
 
     from smnet_jax.network.model import SMNet
 
+    if is_exposure(source):
+        from smnet_jax.checkpoints import exposure
+
+        if fields:
+            raise InputError(f"{source}: {next(iter(fields))} is a field of SMNet, and these weights are ExposureNet's")
+        return exposure.load(_folder(source))
     weights = read(source, key=key)
     for name in ("variant", "width"):
         if name in fields and fields[name] != getattr(weights.architecture, name):
@@ -70,6 +81,18 @@ def bundled() -> list[str]:
     return sorted(path.parent.name for path in BUNDLED.glob(f"*/{DESCRIPTION}"))
 
 
+def is_exposure(source: str | os.PathLike[str]) -> bool:
+    """Whether `source` names a directory of weights for `ExposureNet`, judged by its description alone."""
+    path = _folder(source) / DESCRIPTION
+    return path.is_file() and read_description(path).get("network") == "exposure"
+
+
+def _folder(source: str | os.PathLike[str]) -> Path:
+    if isinstance(source, str) and source.startswith(hub.PREFIX):
+        return hub.fetch(source, DESCRIPTION, ARRAYS)
+    return BUNDLED / source if isinstance(source, str) and source in bundled() else Path(source)
+
+
 def read(source: str | os.PathLike[str], *, blocks: int | None = None, key: str | None = None) -> Weights:
     """Read weights from a bundled name, a converted directory, a checkpoint, a training run and its checkpoints, or the
     Hugging Face Hub (hf://OWNER/NAME[@REVISION]); nothing touches a device.
@@ -79,10 +102,11 @@ def read(source: str | os.PathLike[str], *, blocks: int | None = None, key: str 
     A checkpoint does not show how often the network runs its block: `blocks` says it where it is not three times.
     Raises InputError.
     """
-    if isinstance(source, str) and source.startswith(hub.PREFIX):
-        path = hub.fetch(source, DESCRIPTION, ARRAYS)
-    else:
-        path = BUNDLED / source if isinstance(source, str) and source in bundled() else Path(source)
+    path = _folder(source)
+    if is_exposure(source):
+        raise InputError(
+            f"{source}: weights of ExposureNet, which enhances photographs; here SMNet's are needed, lol-small say"
+        )
     if path.is_file():
         return _read_checkpoint(path, blocks, key)
     if key is not None:
@@ -139,9 +163,16 @@ def save(
     keeping, usually {"source": {"name": ...}}.
     Raises InputError where the parameters do not fit, or `directory` holds anything but weights.
     """
-    directory = Path(directory)
     flat = torch_names.flatten(params)
     torch_names.check(flat, architecture, source=str(directory))
+    kind = {"variant": architecture.variant, "width": architecture.width, "blocks": architecture.blocks}
+    return write_directory(Path(directory), flat, kind, about)
+
+
+def write_directory(
+    directory: Path, flat: Mapping[str, Any], kind: Mapping[str, Any], about: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Write arrays by path with their description, whole or not at all; `kind` says which network they are for."""
     _check_replaceable(directory)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
@@ -153,9 +184,7 @@ def save(
         description = {
             "format": FORMAT,
             "version": VERSION,
-            "variant": architecture.variant,
-            "width": architecture.width,
-            "blocks": architecture.blocks,
+            **kind,
             "parameters": sum(array.size for array in flat.values()),
             "sha256": sha256(new / ARRAYS),
             "written_by": f"smnet-jax {__version__}",
@@ -202,7 +231,15 @@ def _read_run(folder: Path) -> Weights:
 
 
 def _read_directory(directory: Path) -> Weights:
-    about = _read_description(directory / DESCRIPTION)
+    about, flat = read_directory(directory)
+    architecture = Architecture(about["variant"], about["width"], about["blocks"])
+    torch_names.check(flat, architecture, source=str(directory / ARRAYS))
+    return Weights(architecture, torch_names.unflatten(flat), about)
+
+
+def read_directory(directory: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The description and the arrays by path, compared with the description's hash. Raises InputError."""
+    about = read_description(directory / DESCRIPTION)
     arrays = directory / ARRAYS
     if not arrays.is_file():
         raise InputError(f"{arrays}: is missing; {MAKE_AGAIN}")
@@ -211,13 +248,10 @@ def _read_directory(directory: Path) -> Weights:
             f"{arrays}: its sha256 {found[:16]}... is not the {about['sha256'][:16]}... of {DESCRIPTION}: "
             f"it was damaged or exchanged; {MAKE_AGAIN}"
         )
-    flat = formats.read_state_dict(arrays)
-    architecture = Architecture(about["variant"], about["width"], about["blocks"])
-    torch_names.check(flat, architecture, source=str(arrays))
-    return Weights(architecture, torch_names.unflatten(flat), about)
+    return about, formats.read_state_dict(arrays)
 
 
-def _read_description(path: Path) -> dict[str, Any]:
+def read_description(path: Path) -> dict[str, Any]:
     """Read and check `smnet.json`, which may be anybody's."""
     remedy = MAKE_AGAIN
     try:
@@ -239,16 +273,30 @@ def _read_description(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: does not describe {FORMAT}; {remedy}")
     if about.get("version") != VERSION:
         raise InputError(f"{path}: is of another version than {VERSION}; update smnet-jax or {remedy}")
-    sound = {
-        "variant": lambda value: value in torch_names.VARIANTS,
-        "width": lambda value: type(value) is int and value >= 4 and value % 4 == 0,
-        "blocks": lambda value: type(value) is int and 1 <= value <= MAX_BLOCKS,
-        "sha256": lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None,
-    }
+    sound = _SOUND["exposure" if about.get("network") == "exposure" else "smnet"]
     for name, is_sound in sound.items():
         if not is_sound(about.get(name)):
             raise InputError(f"{path}: its {name!r} is missing or makes no sense; {remedy}")
     return about
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 4 <= value <= 1024 and value % 4 == 0
+
+
+def _is_sha256(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
+
+
+_SOUND: dict[str, dict[str, Callable[[Any], bool]]] = {
+    "smnet": {
+        "variant": lambda value: value in torch_names.VARIANTS,
+        "width": lambda value: type(value) is int and value >= 4 and value % 4 == 0,
+        "blocks": lambda value: type(value) is int and 1 <= value <= MAX_BLOCKS,
+        "sha256": _is_sha256,
+    },
+    "exposure": {"features": _is_size, "hidden": _is_size, "sha256": _is_sha256},
+}
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

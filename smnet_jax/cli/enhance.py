@@ -3,6 +3,7 @@
 import argparse
 import itertools
 import json
+import math
 import os
 import re
 import sys
@@ -22,6 +23,7 @@ from smnet_jax.host import allocator
 
 SUMMARY = "brighten dark pictures"
 
+MOST_STOPS = 4.0  # of --exposure, either way
 _OUT = "enhanced"
 _FORMATS = ("jpg", "png", "webp", "bmp", "tiff", "avif")
 
@@ -31,7 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", default=_OUT, help="folder, file for one picture, or - (default: ./enhanced)")
     parser.add_argument("--weights", metavar="W", help="bundled name, converted directory, .pth or .safetensors file")
     parser.add_argument("--list-weights", action="store_true", help="name the weights that come with smnet and stop")
-    parser.add_argument("--strength", type=float, default=1.0, metavar="S", help="from 0, the input, to 1 (default)")
+    parser.add_argument(
+        "--strength", default="auto", metavar="S", help="auto (default: what each picture needs), or 0, the input, to 1"
+    )
+    parser.add_argument(
+        "--exposure",
+        type=float,
+        default=0.0,
+        metavar="EV",
+        help="taste: results by EV stops brighter, or darker if < 0",
+    )
     parser.add_argument("--compare", action="store_true", help="also write NAME_compare with before and after")
     parser.add_argument("--samples", action="store_true", help="enhance the dark photos that come with smnet")
     parser.add_argument("--format", choices=_FORMATS, help="of the results (default: each as its input)")
@@ -182,8 +193,9 @@ def _list_weights() -> int:
 
 def _checked(args: argparse.Namespace) -> Any:
     """The tile; raise InputError for numbers that make no sense."""
-    if not 0 <= args.strength <= 1:
-        raise InputError(f"--strength {args.strength}: must lie between 0 (the input) and 1")
+    strength(args.strength)
+    if not -MOST_STOPS <= args.exposure <= MOST_STOPS:
+        raise InputError(f"--exposure {args.exposure}: must lie between -{MOST_STOPS:g} and {MOST_STOPS:g} stops")
     if not 1 <= args.quality <= 100:
         raise InputError(f"--quality {args.quality}: must lie between 1 and 100")
     if not args.max_megapixels > 0:
@@ -191,6 +203,19 @@ def _checked(args: argparse.Namespace) -> Any:
     if "/" in args.suffix or os.sep in args.suffix or "\0" in args.suffix:
         raise InputError(f"--suffix {args.suffix}: is a part of a file name, without folders")
     return tile_size(args.tile)
+
+
+def strength(text: str) -> Any:
+    """What --strength says: "auto" or a number from 0 to 1."""
+    if text == "auto":
+        return text
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise InputError(f"--strength {text}: must be auto, or lie between 0 (the input) and 1")
+    return number
 
 
 def tile_size(tile: str) -> Any:
@@ -294,7 +319,8 @@ def _enhanced(
             model,
             variables,
             before,
-            strength=args.strength,
+            strength=strength(args.strength),
+            exposure=args.exposure,
             progress=lambda share: advance(place + share),
             **plan,
         )

@@ -134,16 +134,22 @@ def _check_outputs(args: argparse.Namespace, folders: Mapping[str, Path]) -> Non
 
 
 def _network(source: str | None) -> "Network":
-    from smnet_jax.checkpoints.weights import bundled
+    from smnet_jax.checkpoints.weights import DEFAULT
     from smnet_jax.enhancement.photo import open_weights
     from smnet_jax.evaluation.runner import Network, fingerprint
+    from smnet_jax.exposure import ExposureNet
 
     model, variables = open_weights(source)
-    architecture: dict[str, Any] = {"variant": model.variant, "width": model.width, "blocks": model.blocks}
-    about = {"source": source or next(iter(bundled())), "sha256": fingerprint(variables), **architecture}
+    architecture: dict[str, Any]
+    if isinstance(model, ExposureNet):
+        architecture = {"network": "exposure", "features": model.features, "hidden": model.hidden}
+    else:
+        architecture = {"variant": model.variant, "width": model.width, "blocks": model.blocks}
+    about = {"source": source or DEFAULT, "sha256": fingerprint(variables), **architecture}
 
     def apply(variables: Any, low: Any) -> Any:
-        return model.for_inference(*low.shape[:2]).apply(variables, low)
+        fitting = model if isinstance(model, ExposureNet) else model.for_inference(*low.shape[:2])
+        return fitting.apply(variables, low)
 
     return Network(apply, variables, about)
 

@@ -53,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
     from smnet_jax.export.sidecar import describe, sidecar
     from smnet_jax.host.atomic_files import replacing
 
+    if weights.is_exposure(args.weights):
+        return _exposure(args.weights, targets)
     found = weights.read(args.weights)
     about = {"name": Path(args.weights).name, **{k: v for k, v in found.about.items() if k in ("source", "sha256")}}
     for path in targets:
@@ -100,6 +102,30 @@ def _web(args: argparse.Namespace) -> int:
     size = web.write_page(args.web, data, found.architecture, Path(source).name, runtime)
     print(f"{args.web}: {size / 1e6:.1f} MB, ready for any static host; ONNX Runtime Web {runtime.version}")
     print(f"  try it here: python -m http.server --bind 127.0.0.1 --directory {args.web}")
+    return 0
+
+
+def _exposure(source: str, targets: list[Path]) -> int:
+    """ExposureNet, as ONNX."""
+    from smnet_jax.checkpoints.weights import load
+    from smnet_jax.export.exposure_graph import OPSET, to_onnx
+    from smnet_jax.export.sidecar import describe_exposure, sidecar
+    from smnet_jax.host.atomic_files import replacing
+
+    for path in targets:
+        if path.suffix != ".onnx":
+            raise InputError(f"{path}: these weights are exported as .onnx only; let the name end so")
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; name a file")
+        model, variables = load(source)
+        data = to_onnx(model, variables["params"])
+        versions = {"onnx": version("onnx"), "opset": str(OPSET)}
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
+        with replacing(sidecar(path)) as temporary:
+            description = describe_exposure(data, model, {"name": Path(source).name}, versions)
+            temporary.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+        print(f"{path}: {len(data) / 1e6:.1f} MB, ExposureNet; runs in {description['runs_in']}")
     return 0
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from smnet_jax.enhancement.photo import Tile, Weights, enhance_picture, open_weights
+from smnet_jax.enhancement.photo import Strength, Tile, Weights, enhance_picture, open_weights
 from smnet_jax.errors import InputError
 from smnet_jax.images import pictures
 
@@ -28,7 +28,8 @@ def enhance_bytes(
     weights: Weights = None,
     *,
     format: str | None = None,
-    strength: float = 1.0,
+    strength: Strength = "auto",
+    exposure: float = 0.0,
     quality: int = 95,
     tile: Tile = "auto",
     max_memory: int | None = None,
@@ -48,6 +49,7 @@ def enhance_bytes(
         weights,
         format=format,
         strength=strength,
+        exposure=exposure,
         quality=quality,
         tile=tile,
         max_memory=max_memory,
@@ -61,7 +63,8 @@ def encode_enhanced(
     *,
     name: str = "picture",
     format: str | None = None,
-    strength: float = 1.0,
+    strength: Strength = "auto",
+    exposure: float = 0.0,
     quality: int = 95,
     tile: Tile = "auto",
     max_memory: int | None = None,
@@ -74,7 +77,9 @@ def encode_enhanced(
         raise InputError(f"quality {quality}: must lie between 1 and 100")
     picture, own = pictures.from_bytes(data, name=name, max_megapixels=max_megapixels)
     model, variables = open_weights(weights)
-    result = enhance_picture(model, variables, picture, strength=strength, tile=tile, max_memory=max_memory)
+    result = enhance_picture(
+        model, variables, picture, strength=strength, exposure=exposure, tile=tile, max_memory=max_memory
+    )
     suffix = f".{format}" if format else own
     content, notes = pictures.to_bytes(result, suffix, quality=quality)
     height, width = result.rgb.shape[:2]

@@ -15,12 +15,19 @@ from PIL import Image
 from smnet_jax.checkpoints import untrained
 from smnet_jax.enhancement import memory, tiles
 from smnet_jax.errors import InputError
+from smnet_jax.exposure import ExposureNet, knob
+from smnet_jax.exposure import picture as exposed
 from smnet_jax.images import padding, pictures, transparency
 from smnet_jax.network.model import SMNet
 
 Variables = Mapping[str, Any]
-Weights = str | os.PathLike[str] | tuple[SMNet, Variables] | None
+Model = SMNet | ExposureNet
+Weights = str | os.PathLike[str] | tuple[Model, Variables] | None
 Tile = Literal["auto", "off"] | int
+Strength = float | Literal["auto"]
+
+MOST_STOPS = 4.0  # of the exposure knob, either way
+
 Brighten = Callable[[np.ndarray], np.ndarray]  # (H,W,3) to the same
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow turns RGB to gray
@@ -30,7 +37,8 @@ def enhance(
     image: Any,
     weights: Weights = None,
     *,
-    strength: float = 1.0,
+    strength: Strength = "auto",
+    exposure: float = 0.0,
     tile: Tile = "auto",
     max_memory: int | None = None,
 ) -> Any:
@@ -42,7 +50,9 @@ def enhance(
         EXIF and colour profile in `info`; palettes come back as RGB(A), CMYK as RGB. Arrays come back as numpy arrays.
     weights: a bundled name, a converted directory, a .pth or .safetensors file, or (model, variables); the bundled
         weights if None.
-    strength: 0 gives the input, 1 the network's result, between them a blend: low + strength * (result - low).
+    strength: 0 gives the input, 1 the network's result, between them a blend: low + strength * (result - low). "auto"
+        is 1: how much light a picture needs, ExposureNet finds out itself.
+    exposure: taste, in stops from -4 to 4: the result darker or brighter in its shadows, without clipping (`adjust`).
     tile: "off" computes the picture whole, a number in tiles of that side, "auto" as memory allows. The result is the
         same. max_memory: bytes that "auto" may use, the process included; most of what is available if None.
 
@@ -52,20 +62,23 @@ def enhance(
     if isinstance(image, Image.Image):
         picture = pictures.from_pil(image)
         result = pictures.to_pil(
-            enhance_picture(model, variables, picture, strength=strength, tile=tile, max_memory=max_memory)
+            enhance_picture(
+                model, variables, picture, strength=strength, exposure=exposure, tile=tile, max_memory=max_memory
+            )
         )
         result.info = {k: v for k, v in image.info.items() if k not in ("transparency", "icc_profile")} | result.info
         return result
     brighten = functools.partial(_brighten, model, variables, tile=tile, max_memory=max_memory)
-    return _enhance_array(brighten, np.asarray(image), strength)
+    return _enhance_array(brighten, np.asarray(image), strength, exposure)
 
 
 def enhance_picture(
-    model: SMNet,
+    model: Model,
     variables: Variables,
     picture: pictures.Picture,
     *,
-    strength: float = 1.0,
+    strength: Strength = "auto",
+    exposure: float = 0.0,
     tile: Tile = "auto",
     max_memory: int | None = None,
     progress: Callable[[float], None] | None = None,
@@ -77,13 +90,13 @@ def enhance_picture(
     notes: list[str] = []
     how: dict[str, Any] = {"tile": tile, "max_memory": max_memory, "progress": progress, "note": notes.append}
     low = picture.rgb if picture.alpha is None else transparency.filled(picture.rgb, picture.alpha)
-    rgb = _brightened(functools.partial(_brighten, model, variables, **how), low, picture.gray, strength)
+    rgb = _brightened(functools.partial(_brighten, model, variables, **how), low, picture.gray, strength, exposure)
     if low is not picture.rgb and picture.alpha is not None:
         rgb = np.where(picture.alpha[..., None] > 0, rgb, picture.rgb)
     return dataclasses.replace(picture, rgb=rgb, notes=(*picture.notes, *notes))
 
 
-def _enhance_array(brighten: Brighten, values: np.ndarray, strength: float) -> np.ndarray:
+def _enhance_array(brighten: Brighten, values: np.ndarray, strength: Strength, exposure: float) -> np.ndarray:
     if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] not in (3, 4)):
         raise InputError(f"array: shape {values.shape}; wanted (H, W), (H, W, 3) or (H, W, 4)")
     if values.size == 0 or min(values.shape[:2]) < pictures.SMALLEST:
@@ -106,9 +119,9 @@ def _enhance_array(brighten: Brighten, values: np.ndarray, strength: float) -> n
     rgb = np.repeat(low[..., None], 3, axis=2) if gray else low[..., :3]
     if values.ndim == 3 and values.shape[2] == 4:
         seen = transparency.filled(rgb, low[..., 3])
-        rgb = np.where(low[..., 3:] > 0, _brightened(brighten, seen, gray, strength), rgb)
+        rgb = np.where(low[..., 3:] > 0, _brightened(brighten, seen, gray, strength, exposure), rgb)
     else:
-        rgb = _brightened(brighten, rgb, gray, strength)
+        rgb = _brightened(brighten, rgb, gray, strength, exposure)
     rgb = np.clip(rgb, 0, 1) * peak
     if peak != 1:
         rgb = np.rint(rgb)
@@ -117,26 +130,49 @@ def _enhance_array(brighten: Brighten, values: np.ndarray, strength: float) -> n
     return np.concatenate([rgb.astype(kind), values[..., 3:]], axis=2)  # alpha as it came, not through floats
 
 
-def _brightened(brighten: Brighten, low: np.ndarray, gray: bool, strength: float) -> np.ndarray:
-    """(H,W,3) sRGB to the same, blended; outside [0, 1] only where `low` is and strength < 1."""
-    if not 0 <= strength <= 1:  # also refuses NaN
-        raise InputError(f"strength {strength}: must lie between 0 (the input) and 1 (the network's result)")
-    if strength == 0:
+def _brightened(brighten: Brighten, low: np.ndarray, gray: bool, strength: Strength, exposure: float) -> np.ndarray:
+    """(H,W,3) sRGB to the same, blended; outside [0, 1] only where `low` is and nothing was done to it."""
+    check_strength(strength)
+    check_exposure(exposure)
+    amount = 1.0 if strength == "auto" else float(strength)
+    if amount == 0 and exposure == 0:
         return low
     in_range = low.min() >= 0 and low.max() <= 1  # nearly always: then no copy, for a large picture is gigabytes
-    result = brighten(low if in_range else np.clip(low, 0, 1))
-    result = np.clip(result, 0, 1, out=result if result.flags.writeable else None)
-    if not np.isfinite(result).all():
-        raise InputError("weights: the network's result is not finite; are these trained weights for this network?")
-    if gray:
-        result = np.repeat((result @ _LUMA)[..., None], 3, axis=2)
-    if strength == 1:
-        return result
-    return low + np.float32(strength) * (result - low)
+    result = inside = low if in_range else np.clip(low, 0, 1)
+    if amount > 0:
+        result = brighten(inside)
+        result = np.clip(result, 0, 1, out=result if result.flags.writeable else None)
+        if not np.isfinite(result).all():
+            raise InputError("weights: the network's result is not finite; are these trained weights for this network?")
+        if gray or _is_gray(low):  # a network may tint what has no colour
+            result = np.repeat((result @ _LUMA)[..., None], 3, axis=2)
+        if amount < 1:
+            result = (low if exposure == 0 else inside) + np.float32(amount) * (result - low)
+    return knob.adjust(result, exposure)
+
+
+def _is_gray(rgb: np.ndarray) -> bool:
+    """Whether all channels are equal everywhere; looks at a few pixels first, for most pictures are in colour."""
+    few = rgb[:: max(1, rgb.shape[0] // 16), :: max(1, rgb.shape[1] // 16)]
+    return all(bool((part == part[..., :1]).all()) for part in (few, rgb))
+
+
+def check_strength(strength: Strength) -> None:
+    """Raise InputError for a strength that makes no sense."""
+    if strength != "auto" and not (isinstance(strength, int | float) and 0 <= strength <= 1):  # also refuses NaN
+        raise InputError(
+            f"strength {strength}: must be auto, or lie between 0 (the input) and 1 (the network's result)"
+        )
+
+
+def check_exposure(stops: float) -> None:
+    """Raise InputError for an exposure that makes no sense."""
+    if not -MOST_STOPS <= stops <= MOST_STOPS:
+        raise InputError(f"exposure {stops}: must lie between -{MOST_STOPS:g} (darker) and {MOST_STOPS:g} stops")
 
 
 def _brighten(
-    model: SMNet,
+    model: Model,
     variables: Variables,
     low: np.ndarray,
     *,
@@ -147,6 +183,9 @@ def _brighten(
 ) -> np.ndarray:
     """The network on one picture of any size, (H,W,3) -> (H,W,3) float32, not clipped; whole or in tiles."""
     check_tile(tile)
+    if isinstance(model, ExposureNet):  # always in blocks, whatever the picture's size: nothing to decide
+        block = tile if isinstance(tile, int) else exposed.BLOCK
+        return exposed.enhance(model, variables, low, block=block, progress=progress)
     padded = padding.pad(low)
     height, width = padded.shape[:2]
     cut = _cut(model, height, width, tile, max_memory)
@@ -179,7 +218,7 @@ def check_tile(tile: Tile) -> None:
 
 
 def prepare(
-    model: SMNet,
+    model: Model,
     variables: Variables,
     picture: pictures.Picture,
     *,
@@ -187,6 +226,8 @@ def prepare(
     max_memory: int | None = None,
 ) -> None:
     """Compile for a picture's size ahead of its turn; to be called from another thread than the one computing."""
+    if isinstance(model, ExposureNet):
+        return
     height, width = (size + -size % padding.MULTIPLE for size in picture.rgb.shape[:2])
     cut = _cut(model, height, width, tile, max_memory)
     if cut is None:
@@ -209,14 +250,14 @@ def _compiled(model: SMNet, tree: Any, kinds: tuple[jax.ShapeDtypeStruct, ...], 
     return apply.lower(jax.tree.unflatten(tree, kinds), jax.ShapeDtypeStruct(shape, jnp.float32)).compile()
 
 
-def open_weights(weights: Weights = None) -> tuple[SMNet, Variables]:
+def open_weights(weights: Weights = None) -> tuple[Model, Variables]:
     """Whatever names weights -> (model, variables on the device); the last named ones are kept for the next call.
 
     Raises InputError where there are none: with the way to get some, if they were not named.
     """
     if isinstance(weights, tuple):
         return weights
-    from smnet_jax.checkpoints.weights import bundled
+    from smnet_jax.checkpoints.weights import DEFAULT, bundled
 
     if weights is None:
         if not bundled():
@@ -224,13 +265,13 @@ def open_weights(weights: Weights = None) -> tuple[SMNet, Variables]:
                 "weights: this version ships no trained ones; name a checkpoint of the published PyTorch code "
                 f"(--weights FILE.pth), or try --weights {untrained.NAME} to see the program at work"
             )
-        weights = next(iter(bundled()))
+        weights = DEFAULT
     path = Path(weights)
     return _load(str(weights), path.stat().st_mtime_ns if path.exists() else 0)
 
 
 @functools.lru_cache(maxsize=1)
-def _load(source: str, _modified: int) -> tuple[SMNet, Variables]:
+def _load(source: str, _modified: int) -> tuple[Model, Variables]:
     if source == untrained.NAME:
         return untrained.make()
     from smnet_jax.checkpoints.weights import load

@@ -61,7 +61,9 @@ def test_gray_stays_gray_and_alpha_stays(weights, low):
     coloured = directly(weights, np.repeat(gray[..., None], 3, axis=2) / np.float32(255)) * 255
     assert result.shape == gray.shape
     assert np.abs(result - coloured @ [0.299, 0.587, 0.114]).max() < 0.501
-    rgba = np.dstack([np.rint(low * 65535).astype(np.uint16), np.arange(13 * 18, dtype=np.uint16).reshape(13, 18)])
+    rgba = np.dstack(
+        [np.rint(low * 65535).astype(np.uint16), np.arange(1, 1 + 13 * 18, dtype=np.uint16).reshape(13, 18)]
+    )
     result = enhance(rgba, weights)
     assert np.array_equal(result[..., 3], rgba[..., 3])
     assert np.array_equal(result[..., :3], enhance(rgba[..., :3], weights))

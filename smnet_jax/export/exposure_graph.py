@@ -1,0 +1,195 @@
+"""ExposureNet as an ONNX graph, written node by node: whole pictures of any size in, whole pictures out.
+
+Inside, tensors are NCHW. The matrices that resample (`exposure.resampling`) are computed in the graph from the
+picture's height and width, so that every runtime gives the same thumbnail.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from smnet_jax.checkpoints.torch_names import flatten
+from smnet_jax.errors import InputError
+from smnet_jax.export.onnx_graph import IR_VERSION, OPSET, _Graph
+from smnet_jax.exposure.network import BINS, LIFT, ExposureNet
+from smnet_jax.exposure.tone import BLACK, GRID, KNOTS, LUMA, THUMBNAIL
+
+
+def to_onnx(model: ExposureNet, params: Mapping[str, Any]) -> bytes:
+    """Serialise the network with its weights: `low` (N,H,W,3) float32 in [0, 1] -> `high`, the same.
+
+    The result has passed ONNX's checker. Raises InputError without the package onnx.
+    """
+    try:
+        import onnx
+        from onnx import TensorProto, helper
+    except ImportError as error:
+        raise InputError("export: onnx is not installed; pip install 'smnet-jax[export]'") from error
+    graph = _ExposureGraph(flatten(params), "exposure")
+    graph.picture()
+    shape: list[str | int | None] = ["batch", "height", "width", 3]
+    proto = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            f"ExposureNet-{model.features}",
+            [helper.make_tensor_value_info("low", TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info("high", TensorProto.FLOAT, shape)],
+            initializer=list(graph.constants.values()),
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="smnet-jax",
+    )
+    onnx.checker.check_model(proto, full_check=True)
+    return bytes(proto.SerializeToString(deterministic=True))
+
+
+class _ExposureGraph(_Graph):
+    """Nodes of `exposure.network` and `exposure.tone`, method by method; every method takes and returns names."""
+
+    def constant(self, name: str, value: Any, dtype: Any = np.float32) -> str:
+        """Scalars stay scalars, which `Range` wants."""
+        from onnx import numpy_helper
+
+        if name not in self.constants:
+            self.constants[name] = numpy_helper.from_array(np.array(value, dtype, order="C"), name)
+        return name
+
+    # Arithmetic
+
+    def number(self, value: float) -> str:
+        return self.constant(f"float_{value!r}", value)
+
+    def add(self, a: str, b: str) -> str:
+        return self.node("Add", [a, b])
+
+    def sub(self, a: str, b: str) -> str:
+        return self.node("Sub", [a, b])
+
+    def mul(self, a: str, b: str) -> str:
+        return self.node("Mul", [a, b])
+
+    def div(self, a: str, b: str) -> str:
+        return self.node("Div", [a, b])
+
+    def power_of_two(self, x: str) -> str:
+        return self.node("Exp", [self.mul(x, self.number(float(np.log(2))))])
+
+    def reduce(self, operation: str, x: str, *axes: int, keep: bool = True) -> str:
+        return self.node(f"Reduce{operation}", [x, self.integers(*axes)], keepdims=int(keep))
+
+    def act(self, x: str) -> str:
+        return self.node("LeakyRelu", [x], alpha=0.2)
+
+    # Layers
+
+    def pointwise(self, x: str, path: str) -> str:
+        """A dense layer on the channels of (N,C,H,W)."""
+        kernel = self.params[f"{path}/kernel"].T[:, :, None, None]
+        inputs = [
+            x,
+            self.constant(f"{path}/kernel", kernel),
+            self.constant(f"{path}/bias", self.params[f"{path}/bias"]),
+        ]
+        return self.node("Conv", inputs, kernel_shape=[1, 1])
+
+    def patches(self, x: str, size: int) -> str:
+        return self.node("SpaceToDepth", [x], blocksize=size)
+
+    def linear(self, size: str, new_size: str) -> str:
+        """`resampling.linear` for sizes known when the graph runs, float scalars -> (new_size, size)."""
+        scale = self.div(size, new_size)
+        steps = [self.node("Range", [self.number(0.0), count, self.number(1.0)]) for count in (new_size, size)]
+        centre = self.sub(self.mul(self.add(steps[0], self.number(0.5)), scale), self.number(0.5))
+        offset = self.sub(self.node("Unsqueeze", [centre, self.integers(1)]), steps[1])
+        distance = self.div(self.node("Abs", [offset]), self.node("Max", [scale, self.number(1.0)]))
+        weights = self.node("Relu", [self.sub(self.number(1.0), distance)])
+        return self.div(weights, self.reduce("Sum", weights, 1))
+
+    def hats(self, position: str, count: int) -> str:
+        """Shares of `count` knots, (...,1,H,W) in [0, 1] -> (...,count,H,W)."""
+        knots = self.constant(f"knots_{count}", np.arange(count).reshape(count, 1, 1))
+        distance = self.node("Abs", [self.sub(self.mul(position, self.number(float(count - 1))), knots)])
+        return self.node("Relu", [self.sub(self.number(1.0), distance)])
+
+    # `exposure.tone`
+
+    def level(self, x: str, operation: str = "Max") -> str:
+        return self.reduce(operation, x, 1)
+
+    def curve(self, level: str, rate: str) -> str:
+        rest = self.node("Max", [self.sub(self.number(1.0), level), self.number(1e-12)])
+        return self.sub(self.number(1.0), self.node("Exp", [self.mul(rate, self.node("Log", [rest]))]))
+
+    def picture(self) -> None:
+        low = self.node("Transpose", ["low"], perm=[0, 3, 1, 2])
+        sizes = self.node("Cast", [self.node("Shape", ["low"])], to=1)
+        height, width = (self.node("Gather", [sizes, self.constant(f"at_{i}", i, np.int64)]) for i in (1, 2))
+        side, cells = self.number(float(THUMBNAIL)), self.number(float(GRID))
+        small = self.node("MatMul", [self.linear(height, side), low])
+        columns = self.node("Transpose", [self.linear(width, side)], perm=[1, 0])
+        rate, grid, saturation = self.predict(self.node("MatMul", [small, columns]))
+        rows, across = self.linear(cells, height), self.linear(cells, width)
+        at_place = self.node("MatMul", [rows, grid])
+        at_place = self.node("MatMul", [at_place, self.node("Transpose", [across], perm=[1, 0])])
+
+        level = self.node("Max", [self.level(low), self.number(BLACK)])
+        local = self.reduce("Sum", self.mul(self.hats(self.curve(level, rate), KNOTS), at_place), 1)
+        brightened = self.curve(level, self.mul(rate, self.power_of_two(local)))
+        out = self.mul(low, self.div(brightened, level))
+        factor = self.reduce("Sum", self.mul(self.hats(self.node("Sqrt", [level]), KNOTS), saturation), 1)
+        result = self.saturate(out, factor)
+        self.node("Transpose", [result], "high", perm=[0, 2, 3, 1])
+
+    def saturate(self, rgb: str, factor: str) -> str:
+        luma = self.reduce("Sum", self.mul(rgb, self.constant("luma", np.array(LUMA).reshape(3, 1, 1))), 1)
+        tiny, one = self.number(1e-4), self.number(1.0)
+        to_white = self.div(self.sub(one, luma), self.node("Max", [self.sub(self.level(rgb), luma), tiny]))
+        to_black = self.div(luma, self.node("Max", [self.sub(luma, self.level(rgb, "Min")), tiny]))
+        most = self.node("Max", [one, self.node("Min", [to_white, to_black])])
+        return self.add(luma, self.mul(self.node("Min", [factor, most]), self.sub(rgb, luma)))
+
+    # `exposure.network`
+
+    def predict(self, thumbnail: str) -> tuple[str, str, str]:
+        """(N,3,THUMBNAIL,THUMBNAIL) -> rate (N,1,1,1), grid (N,KNOTS,GRID,GRID), saturation (N,KNOTS,1,1)."""
+        small = self.node("AveragePool", [thumbnail], kernel_shape=[2, 2], strides=[2, 2])
+        x = self.act(self.pointwise(self.patches(self.features(small), 4), "glance_in"))
+        for number in range(2):
+            x = self.add(x, self.act(self.conv(x, f"glance_{number}")))
+        counts = [self.histogram(self.level(thumbnail, operation)) for operation in ("Max", "Min")]
+        pooled = [self.node("GlobalAveragePool", [x]), self.node("GlobalMaxPool", [x])]
+        summary = self.node("Concat", [*pooled, *counts], axis=1)
+        for number in range(2):
+            summary = self.act(self.pointwise(summary, f"summary_{number}"))
+        log2_rate = self.add(self.number(1.0), self.pointwise(summary, "rate"))
+
+        level = self.level(thumbnail)
+        factor = self.div(self.curve(level, self.power_of_two(log2_rate)), self.node("Max", [level, self.number(1e-3)]))
+        lit = self.mul(thumbnail, factor)
+        x = self.node("Concat", [self.features(lit), level], axis=1)
+        x = self.act(self.pointwise(self.patches(x, 4), "look_in"))
+        x = self.add(x, self.act(self.conv(x, "look_fine")))
+        x = self.act(self.pointwise(self.patches(x, THUMBNAIL // 4 // GRID), "look_merge"))
+        x = self.add(x, self.pointwise(summary, "context"))
+        for number in range(3):
+            x = self.add(x, self.act(self.conv(x, f"look_{number}")))
+        lifted = self.mul(self.number(LIFT), self.node("Relu", [self.sub(log2_rate, self.number(1.0))]))
+        rate = self.power_of_two(self.add(log2_rate, lifted))
+        grid = self.add(self.pointwise(x, "grid"), self.pointwise(summary, "curve"))
+        grid = self.node("Clip", [grid, self.number(-3.0), self.number(3.0)])
+        saturation = self.node("Clip", [self.pointwise(summary, "saturation"), self.number(-1.0), self.number(1.0)])
+        return rate, grid, self.power_of_two(saturation)
+
+    def features(self, rgb: str) -> str:
+        roots = self.node("Sqrt", [self.add(rgb, self.number(1e-3))])
+        stops = self.node("Log", [self.add(self.level(rgb), self.number(1 / 256))])
+        stops = self.add(self.mul(stops, self.number(float(1 / np.log(2) / 8))), self.number(0.5))
+        return self.node("Concat", [rgb, roots, stops], axis=1)
+
+    def histogram(self, level: str) -> str:
+        """(N,1,H,W) -> (N,BINS,1,1), four times the shares."""
+        clipped = self.node("Clip", [level, self.number(0.0), self.number(1.0)])
+        shares = self.hats(self.node("Sqrt", [clipped]), BINS)
+        return self.mul(self.reduce("Mean", shares, 2, 3), self.number(4.0))

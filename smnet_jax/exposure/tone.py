@@ -1,0 +1,79 @@
+"""What is done to a picture: one curve for each place and level, in a form that cannot clip, and its saturation.
+
+A value v in [0, 1] becomes 1 - (1 - v)^r (as in PSENet, Nguyen et al., WACV 2023): r = 1 changes nothing, r > 1
+brightens, black stays black and white stays white. v is a pixel's largest channel, and all its channels get the same
+factor, so hues stay. log2(r) is read from a bilateral grid (Chen, Paris and Durand, "Real-time edge-aware image
+processing with the bilateral grid", SIGGRAPH 2007): by place and by level, so that a window and the dark wall round
+it get curves of their own, without a halo where they meet.
+
+Values are sRGB in [0, 1], float32, NHWC.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from smnet_jax.exposure.resampling import linear
+
+THUMBNAIL = 128  # pixels: the side of the square that the network sees
+GRID = 16  # cells of the grid along each side of the picture
+KNOTS = 8  # levels of the grid; curves and saturation are linear between them
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+BLACK = 1e-3  # darker pixels get the factor of this level
+
+
+class Tone(NamedTuple):
+    """What is done to each of N pictures."""
+
+    log2_rate: jax.Array  # (N,1): of the whole picture
+    grid: jax.Array  # (N,GRID,GRID,KNOTS): added to it by place and by level after `log2_rate` alone
+    saturation: jax.Array  # (N,KNOTS): factor on the distance from gray, by the square root of the pixel's level
+
+
+def thumbnail(low: jax.Array) -> jax.Array:
+    """What the network sees of whole pictures, (N,H,W,3) -> (N,THUMBNAIL,THUMBNAIL,3), averaged."""
+    rows, columns = (linear(size, THUMBNAIL, jnp) for size in low.shape[1:3])
+    return jnp.einsum("ih,nhwc,jw->nijc", rows, low, columns, precision="highest")
+
+
+def render(low: jax.Array, tone: Tone) -> jax.Array:
+    """Whole pictures brightened, (N,H,W,3) -> (N,H,W,3)."""
+    rows, columns = (linear(GRID, size, jnp) for size in low.shape[1:3])
+    return render_part(low, tone, rows, columns)
+
+
+def render_part(low: jax.Array, tone: Tone, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    """Parts of pictures brightened, (N,h,w,3) -> (N,h,w,3); `rows` (h,GRID) and `columns` (w,GRID) say where they lie.
+
+    These are the rows of `linear(GRID, H)` and `linear(GRID, W)` that belong to the part: nothing outside it matters.
+    """
+    level = jnp.maximum(low.max(-1, keepdims=True), BLACK)
+    rate = jnp.exp2(tone.log2_rate[:, None, None])
+    at_place = jnp.einsum("hi,nijk,wj->nhwk", rows, tone.grid, columns, precision="highest")
+    local = _interpolate(curve(level, rate), at_place)
+    brightened = curve(level, rate * jnp.exp2(local))
+    out = low * (brightened / level)
+    return _saturate(out, _interpolate(jnp.sqrt(level), tone.saturation[:, None, None]))
+
+
+def curve(level: jax.Array, rate: jax.Array) -> jax.Array:
+    """1 - (1 - level)^rate for levels in [0, 1]."""
+    return 1 - jnp.exp(rate * jnp.log(jnp.maximum(1 - level, 1e-12)))  # white is 0.999 or more for rates from 1/4 on
+
+
+def _interpolate(position: jax.Array, values: jax.Array) -> jax.Array:
+    """Values (...,KNOTS) at `position` (...,1) in [0, 1], linearly -> (...,1)."""
+    distance = jnp.abs(position * (KNOTS - 1) - np.arange(KNOTS, dtype=np.float32))
+    return jnp.sum(jnp.maximum(0, 1 - distance) * values, -1, keepdims=True)
+
+
+def _saturate(rgb: jax.Array, factor: Any) -> jax.Array:
+    """Move colours away from gray (or towards it) by `factor`, but never past black or white."""
+    luma = (rgb * np.array(LUMA, np.float32)).sum(-1, keepdims=True)
+    to_white = (1 - luma) / jnp.maximum(rgb.max(-1, keepdims=True) - luma, 1e-4)
+    to_black = luma / jnp.maximum(luma - rgb.min(-1, keepdims=True), 1e-4)
+    factor = jnp.minimum(factor, jnp.maximum(1, jnp.minimum(to_white, to_black)))
+    return luma + factor * (rgb - luma)

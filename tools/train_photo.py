@@ -1,0 +1,109 @@
+"""Train the default weights for photographs: ExposureNet, on pairs of several kinds and on pictures that need nothing.
+
+python tools/train_photo.py --scenes DIR --fivek DIR --lol DIR --photos DIR --out DIR [--steps 5000]
+
+Every DIR but --photos and --out holds `low` and `high`; pictures pair by name, and for several under-exposures of one
+target `low/NAME_1.jpg`, `low/NAME_2.jpg` pair with `high/NAME.jpg`. --photos holds ordinary, finished pictures. A fifth
+of all targets is held out (`smnet bench photos --held-out` scores it). A checkpoint is written each 500
+steps beside the weights; the same command goes on from it.
+"""
+
+import argparse
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import jax
+import numpy as np
+from PIL import Image
+
+from smnet_jax.checkpoints import exposure as weights
+from smnet_jax.data.checking import pictures_in
+from smnet_jax.data.exposures import Sources, held_out
+from smnet_jax.exposure import ExposureNet
+from smnet_jax.host.atomic_files import replacing
+from smnet_jax.training import exposure as training
+
+LONG_SIDE = 400  # pixels: what is kept of each picture
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("scenes", "fivek", "lol", "photos", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--size", type=int, default=192, help="pixels: the side of the examples")
+    parser.add_argument("--rate", type=float, default=2e-3, help="of learning, at its highest")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--all", action="store_true", help="hold nothing out: for the last run, when all is decided")
+    parser.add_argument("--init", type=Path, metavar="DIR", help="start from these weights")
+    args = parser.parse_args()
+
+    pairs = {kind: read_pairs(kind, getattr(args, kind), everything=args.all) for kind in ("scenes", "fivek", "lol")}
+    photos = [path for path in pictures_in(args.photos) if args.all or not held_out("photos", path)]
+    targets = {name: high for kind in ("scenes", "fivek") for name, _, high in pairs[kind]}
+    sources = Sources(
+        *([(low, high) for _, low, high in pairs[kind]] for kind in ("scenes", "fivek", "lol")),
+        photos=[decode(path) for path in photos] + list(targets.values()),
+    )
+    print({kind: len(pairs[kind]) for kind in pairs} | {"photos": len(sources.photos)})
+
+    model, tx = ExposureNet(), training.optimizer(args.steps, args.rate)
+    params = weights.load(args.init)[1]["params"] if args.init else None
+    state = training.start(model, tx, args.seed, params)
+    checkpoint = args.out.with_name(args.out.name + ".checkpoint.npz")
+    if checkpoint.exists():
+        with np.load(checkpoint) as saved:
+            state = jax.tree.unflatten(jax.tree.structure(state), [saved[name] for name in saved.files])
+    step = jax.jit(lambda state, low, high: training.train_step(state, low, high, model=model, tx=tx), donate_argnums=0)
+
+    def batch(number: int) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng((args.seed, number))
+        examples = [sources.draw(rng, args.size) for _ in range(args.batch)]
+        low, high = (np.stack(side).astype(np.float32) / 255 for side in zip(*examples, strict=True))
+        return low, high
+
+    started, losses, first = time.time(), [], int(state.step)
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(batch, first)
+        for number in range(first, args.steps):
+            pair = ahead.result()
+            ahead = pool.submit(batch, number + 1)
+            state, value = step(state, *pair)
+            losses.append(value)
+            if (number + 1) % 100 == 0:
+                print(
+                    f"step {number + 1}: loss {np.mean(jax.device_get(losses)):.4f}, {time.time() - started:.0f} s",
+                    flush=True,
+                )
+                losses = []
+            if (number + 1) % 500 == 0 or number + 1 == args.steps:
+                with replacing(checkpoint) as temporary, temporary.open("wb") as file:
+                    np.savez(file, *jax.device_get(jax.tree.leaves(state)))
+    about = {"source": {"name": "tools/train_photo.py"}, "training": {k: str(v) for k, v in vars(args).items()}}
+    weights.save(args.out, model, jax.device_get(state.average), about)
+
+
+def read_pairs(kind: str, folder: Path, *, everything: bool) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """(target's name, low, high) of a folder, without what is held out."""
+    highs = {path.stem: path for path in pictures_in(folder / "high")}
+    pairs = []
+    for path in pictures_in(folder / "low"):
+        name = path.stem if path.stem in highs else path.stem.rpartition("_")[0]
+        if everything or not held_out(kind, highs[name]):
+            pairs.append((name, decode(path), decode(highs[name])))
+    return pairs
+
+
+def decode(path: Path) -> np.ndarray:
+    picture = Image.open(path).convert("RGB")
+    scale = LONG_SIDE / max(picture.size)
+    if scale < 1:
+        size = (round(picture.width * scale), round(picture.height * scale))
+        picture = picture.resize(size, Image.Resampling.BICUBIC)
+    return np.asarray(picture)
+
+
+if __name__ == "__main__":
+    main()
