@@ -253,7 +253,7 @@ def _jobs(args: argparse.Namespace, passed: list[Path]) -> tuple[list[Any], list
     out = Path(args.out)
     inputs = list(args.inputs)
     if args.samples:
-        inputs.append(str(samples()))
+        inputs += [str(path) for path in sorted(samples().iterdir()) if path.suffix != ".md"]
     if not inputs:
         raise InputError("no input: name pictures or folders, or try --samples")
     found = naming.find(inputs, outside=out, passed=passed)
