@@ -1,9 +1,11 @@
 """`smnet bench photos`: quality by kind of photograph, for weights and for what a few lines of code would do."""
 
 import argparse
+import functools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     methods: dict[str, Callable[[float], Enhance]] = {}
     for source in args.weights:
         model, variables = photo.open_weights(source)
-        methods[source] = lambda _, w=(model, variables): lambda low: photo.enhance(low, w)
+        methods[source] = functools.partial(_by_weights, (model, variables))
     if args.baselines:
         methods |= {"gain": gain, "gamma": gamma, "illumination map": illumination_map}
     table = {kind: {name: score(pairs, method) for name, method in methods.items()} for kind, pairs in kinds.items()}
@@ -85,6 +87,12 @@ def score(pairs: list[tuple[Picture, Picture]], method: Callable[[float], Enhanc
         "newly_clipped": float(np.mean(clipped)),
         "mean_difference": float(np.mean(levels)),
     }
+
+
+def _by_weights(weights: Any, _: float) -> Enhance:
+    from smnet_jax.enhancement import photo
+
+    return lambda low: photo.enhance(low, weights)
 
 
 def made(good: list[tuple[str, Picture]]) -> dict[str, list[tuple[Picture, Picture]]]:

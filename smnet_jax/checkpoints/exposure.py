@@ -27,18 +27,21 @@ def load(directory: str | os.PathLike[str]) -> tuple[ExposureNet, dict[str, Any]
 
 def save(
     directory: str | os.PathLike[str],
-    model: ExposureNet,
+    model: Any,
     params: Mapping[str, Any],
     about: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write the collection "params" as a directory, whole or not at all; returns its description. Raises InputError."""
+    """Write an `ExposureNet`'s collection "params" as a directory, whole or not at all; returns its description.
+
+    Raises InputError where the arrays do not fit, or the directory cannot be written.
+    """
     flat = {path: np.asarray(array, np.float32) for path, array in torch_names.flatten(params).items()}
     _check(model, flat, str(directory))
     kind = {"network": "exposure", "features": model.features, "hidden": model.hidden}
     return weights.write_directory(Path(directory), flat, kind, about)
 
 
-def _check(model: ExposureNet, flat: Mapping[str, np.ndarray], source: str) -> None:
+def _check(model: Any, flat: Mapping[str, np.ndarray], source: str) -> None:
     """Raise InputError unless the arrays are the model's: same paths, shapes, float32, finite."""
     small = jax.ShapeDtypeStruct((1, tone.THUMBNAIL, tone.THUMBNAIL, 3), jnp.float32)
     tree = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, method="predict"), small)["params"]

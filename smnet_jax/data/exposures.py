@@ -35,7 +35,7 @@ class Sources:
             low, high = _crop(_one(self.lol, rng), rng, size)
         elif kind == 3:  # evenly dark, or not dark at all
             (high,) = _crop((_one(self.photos, rng),), rng, size)
-            low = high if rng.random() < 0.5 else darker(high, np.float32(rng.uniform(0, 5.5)), rng)
+            low = high if rng.random() < 0.5 else darker(high, rng.uniform(0, 5.5), rng)
         elif kind == 4:  # unevenly dark
             (high,) = _crop((_one(self.photos, rng),), rng, size)
             low = darker(high, rng.uniform(0, 1) + rng.uniform(1, 4.5) * smooth_field(rng, size)[..., None], rng)
@@ -116,7 +116,7 @@ def framed(pictures: Pair, rng: np.random.Generator) -> Pair:
 
 
 def _one(pictures: Sequence, rng: np.random.Generator):
-    return pictures[rng.integers(len(pictures))]
+    return pictures[int(rng.integers(len(pictures)))]
 
 
 def _crop(pictures: Sequence[np.ndarray], rng: np.random.Generator, size: int) -> list[np.ndarray]:

@@ -12,12 +12,12 @@ import numpy as np
 from smnet_jax.checkpoints.torch_names import flatten
 from smnet_jax.errors import InputError
 from smnet_jax.export.onnx_graph import IR_VERSION, OPSET, _Graph
-from smnet_jax.exposure.network import BINS, LIFT, ExposureNet
+from smnet_jax.exposure.network import BINS, LIFT
 from smnet_jax.exposure.tone import BLACK, GRID, KNOTS, LUMA, THUMBNAIL
 
 
-def to_onnx(model: ExposureNet, params: Mapping[str, Any]) -> bytes:
-    """Serialise the network with its weights: `low` (N,H,W,3) float32 in [0, 1] -> `high`, the same.
+def to_onnx(model: Any, params: Mapping[str, Any]) -> bytes:
+    """Serialise an `ExposureNet` with its weights: `low` (N,H,W,3) float32 in [0, 1] -> `high`, the same.
 
     The result has passed ONNX's checker. Raises InputError without the package onnx.
     """

@@ -9,6 +9,11 @@ from smnet_jax.exposure import tone
 from smnet_jax.exposure.tone import GRID, KNOTS, Tone
 
 
+def render(low, found):
+    """`tone.render` of a numpy array."""
+    return tone.render(jnp.asarray(low), found)
+
+
 def random_tone(seed=0, saturation=0.5):
     rng = np.random.default_rng(seed)
     draw = lambda shape, scale: jnp.asarray(rng.normal(0, scale, shape), jnp.float32)  # noqa: E731
@@ -26,12 +31,12 @@ def picture():
 
 def test_neutral_tone_changes_nothing(picture):
     # exp(log(1 - v)) and one division: a few roundings each.
-    np.testing.assert_allclose(tone.render(picture, neutral()), picture, atol=3e-6)
+    np.testing.assert_allclose(render(picture, neutral()), picture, atol=3e-6)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_cannot_clip(picture, seed):
-    out = tone.render(picture, random_tone(seed))
+    out = render(picture, random_tone(seed))
     assert out.min() >= -1e-6
     assert out.max() <= 1 + 1e-5
 
@@ -41,26 +46,26 @@ def test_white_stays_white_and_black_black(picture):
     ends[:, :, ::2] = 1
     found = random_tone()
     found = found._replace(log2_rate=jnp.zeros((1, 1)), grid=jnp.maximum(found.grid, -2))
-    np.testing.assert_allclose(tone.render(ends, found), ends, atol=2e-3)
+    np.testing.assert_allclose(render(ends, found), ends, atol=2e-3)
 
 
 def test_gray_stays_gray(picture):
     gray = np.repeat(picture[..., :1], 3, -1)
-    out = np.asarray(tone.render(gray, random_tone()))
+    out = np.asarray(render(gray, random_tone()))
     np.testing.assert_array_equal(out, np.repeat(out[..., :1], 3, -1))
 
 
 def test_hue_stays(picture):
     """Without the saturation's part all channels of a pixel get one factor."""
     found = random_tone()._replace(saturation=jnp.ones((1, KNOTS)))
-    out = np.asarray(tone.render(picture, found))
+    out = np.asarray(render(picture, found))
     factor = out.max(-1, keepdims=True) / picture.max(-1, keepdims=True)
     np.testing.assert_allclose(out, picture * factor, atol=2e-6)
 
 
 def test_parts_equal_the_whole(picture):
     found = random_tone()
-    whole = np.asarray(tone.render(picture, found))
+    whole = np.asarray(render(picture, found))
     rows, columns = (tone.linear(GRID, size) for size in picture.shape[1:3])
     part = tone.render_part(picture[:, 8:24, 16:], found, rows[8:24], columns[16:])
     np.testing.assert_allclose(part, whole[:, 8:24, 16:], atol=2e-6)
@@ -71,12 +76,12 @@ def test_levels_have_their_own_curves():
     grid = jnp.zeros((1, GRID, GRID, KNOTS)).at[..., :2].set(2.0)
     low = np.full((1, 32, 32, 3), 0.05, np.float32)
     low[:, :, 16:] = 0.9
-    out = np.asarray(tone.render(low, neutral()._replace(grid=grid)))
+    out = np.asarray(render(low, neutral()._replace(grid=grid)))
     assert out[:, :, :16].mean() > 0.1
     np.testing.assert_allclose(out[:, :, 16:], 0.9, atol=1e-3)
 
 
 def test_gradients_are_finite():
     low = jnp.zeros((1, 16, 16, 3)).at[:, :8].set(1.0)
-    gradient = jax.grad(lambda found: tone.render(low, found).sum())(random_tone())
+    gradient = jax.grad(lambda found: render(low, found).sum())(random_tone())
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
