@@ -38,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(arguments)
     except InputError as error:
-        print(f"smnet: {printable(str(error))}", file=sys.stderr)
+        # Lines of a message's own, a list say, stay lines.
+        print("smnet: " + "\n".join(printable(line) for line in str(error).split("\n")), file=sys.stderr)
         return 2
     except (RuntimeError, AssertionError):
         if not _no_backend():
