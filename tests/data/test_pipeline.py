@@ -219,5 +219,5 @@ def test_a_file_that_vanishes_is_named(load, make_pairs):
     root = make_pairs(4)
     loader = load(PairedFolder(root, memory_bytes=0), batch=4, threads=2)
     (root / "train" / "high" / "2.png").unlink()
-    with pytest.raises(InputError, match=r"high/2\.png: cannot be decoded \(.*No such file"):
+    with pytest.raises(InputError, match=r"high/2\.png: cannot be decoded \(no such file"):
         take(loader, 2)
