@@ -22,6 +22,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", choices=(*SUFFIXES, "both"), help="the format, where OUT has no suffix of one; both: writes two"
     )
     parser.add_argument(
+        "--opset",
+        type=int,
+        metavar="N",
+        help="ONNX: version of its operators, 17 to 23 (default: 23); older runtimes, TensorRT and OpenVINO want 17",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "float16"),
+        default="float32",
+        help="ONNX, SMNet: of weights and features; float16 is half as large and coarser, and faster on GPUs",
+    )
+    parser.add_argument(
         "--precision",
         choices=("highest", "default"),
         default="highest",
@@ -48,13 +60,19 @@ def run(args: argparse.Namespace) -> int:
     if args.weights is None or args.out is None:
         raise InputError("export: name the weights and the file to write (smnet export W OUT), or --web DIR")
     targets = _targets(args.out, args.format)
+    if any(path.suffix != ".onnx" for path in targets):
+        for option, given in (("--opset", args.opset is not None), ("--dtype float16", args.dtype == "float16")):
+            if given:
+                raise InputError(f"{option}: belongs to ONNX; leave it out, or name a file that ends in .onnx")
 
     from smnet_jax.checkpoints import weights
     from smnet_jax.export.sidecar import describe, sidecar
     from smnet_jax.host.atomic_files import replacing
 
     if weights.is_exposure(args.weights):
-        return _exposure(args.weights, targets)
+        if args.dtype == "float16":
+            raise InputError("--dtype float16: these weights draw curves, which need float32; leave it out")
+        return _exposure(args.weights, targets, args.opset)
     found = weights.read(args.weights)
     about = {"name": Path(args.weights).name, **{k: v for k, v in found.about.items() if k in ("source", "sha256")}}
     for path in targets:
@@ -63,8 +81,9 @@ def run(args: argparse.Namespace) -> int:
         if path.suffix == ".onnx":
             from smnet_jax.export.onnx_graph import OPSET, to_onnx
 
-            data = to_onnx(found.architecture, found.params)
-            versions = {"onnx": version("onnx"), "opset": str(OPSET)}
+            opset = OPSET if args.opset is None else args.opset
+            data = to_onnx(found.architecture, found.params, opset=opset, half=args.dtype == "float16")
+            versions = {"onnx": version("onnx"), "opset": str(opset), "dtype": args.dtype}
         else:
             from smnet_jax.export.stablehlo import to_stablehlo
             from smnet_jax.network.model import SMNet
@@ -105,7 +124,7 @@ def _web(args: argparse.Namespace) -> int:
     return 0
 
 
-def _exposure(source: str, targets: list[Path]) -> int:
+def _exposure(source: str, targets: list[Path], opset: int | None) -> int:
     """ExposureNet, as ONNX."""
     from smnet_jax.checkpoints.weights import load
     from smnet_jax.export.exposure_graph import OPSET, to_onnx
@@ -118,8 +137,9 @@ def _exposure(source: str, targets: list[Path]) -> int:
         if path.is_dir():
             raise InputError(f"{path}: is a folder; name a file")
         model, variables = load(source)
-        data = to_onnx(model, variables["params"])
-        versions = {"onnx": version("onnx"), "opset": str(OPSET)}
+        opset = OPSET if opset is None else opset
+        data = to_onnx(model, variables["params"], opset=opset)
+        versions = {"onnx": version("onnx"), "opset": str(opset)}
         with replacing(path) as temporary:
             temporary.write_bytes(data)
         with replacing(sidecar(path)) as temporary:

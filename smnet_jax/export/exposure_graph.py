@@ -11,22 +11,24 @@ import numpy as np
 
 from smnet_jax.checkpoints.torch_names import flatten
 from smnet_jax.errors import InputError
-from smnet_jax.export.onnx_graph import IR_VERSION, OPSET, _Graph
+from smnet_jax.export.onnx_graph import OPSET, _Graph, check_opset, ir_version
 from smnet_jax.exposure.network import BINS, LIFT
 from smnet_jax.exposure.tone import BLACK, GRID, KNOTS, LUMA, THUMBNAIL
 
 
-def to_onnx(model: Any, params: Mapping[str, Any]) -> bytes:
+def to_onnx(model: Any, params: Mapping[str, Any], *, opset: int = OPSET) -> bytes:
     """Serialise an `ExposureNet` with its weights: `low` (N,H,W,3) float32 in [0, 1] -> `high`, the same.
 
-    The result has passed ONNX's checker. Raises InputError without the package onnx.
+    `opset` is 17 to 23. Never in float16: the curves' exponents and logarithms, and places in large pictures, need
+    float32's digits. The result has passed ONNX's checker. Raises InputError without the package onnx.
     """
     try:
         import onnx
         from onnx import TensorProto, helper
     except ImportError as error:
         raise InputError("export: onnx is not installed; pip install 'smnet-jax[export]'") from error
-    graph = _ExposureGraph(flatten(params), "exposure")
+    check_opset(opset)
+    graph = _ExposureGraph(flatten(params), "exposure", opset)
     graph.picture()
     shape: list[str | int | None] = ["batch", "height", "width", 3]
     proto = helper.make_model(
@@ -37,8 +39,8 @@ def to_onnx(model: Any, params: Mapping[str, Any]) -> bytes:
             [helper.make_tensor_value_info("high", TensorProto.FLOAT, shape)],
             initializer=list(graph.constants.values()),
         ),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", opset)],
+        ir_version=ir_version(opset),
         producer_name="smnet-jax",
     )
     onnx.checker.check_model(proto, full_check=True)
@@ -48,12 +50,12 @@ def to_onnx(model: Any, params: Mapping[str, Any]) -> bytes:
 class _ExposureGraph(_Graph):
     """Nodes of `exposure.network` and `exposure.tone`, method by method; every method takes and returns names."""
 
-    def constant(self, name: str, value: Any, dtype: Any = np.float32) -> str:
+    def constant(self, name: str, value: Any, dtype: Any = None) -> str:
         """Scalars stay scalars, which `Range` wants."""
         from onnx import numpy_helper
 
         if name not in self.constants:
-            self.constants[name] = numpy_helper.from_array(np.array(value, dtype, order="C"), name)
+            self.constants[name] = numpy_helper.from_array(np.array(value, dtype or self.dtype, order="C"), name)
         return name
 
     # Arithmetic
@@ -75,9 +77,6 @@ class _ExposureGraph(_Graph):
 
     def power_of_two(self, x: str) -> str:
         return self.node("Exp", [self.mul(x, self.number(float(np.log(2))))])
-
-    def reduce(self, operation: str, x: str, *axes: int, keep: bool = True) -> str:
-        return self.node(f"Reduce{operation}", [x, self.integers(*axes)], keepdims=int(keep))
 
     def act(self, x: str) -> str:
         return self.node("LeakyRelu", [x], alpha=0.2)

@@ -3,6 +3,9 @@
 Inside, tensors are NCHW, as ONNX has them; outside, input and output are (N,H,W,3) float32 like everywhere in this
 package. Any batch, height and width of at least eight: the graph mirrors up to three rows and columns and cuts them
 off again (as `padding` does). The L&G block is written once per repetition, its weights once.
+
+In float16 weights and features are of half the size; input and output stay float32, and so does GFRM's gate: a mean
+over all pixels does not fit into float16's range where a runtime sums in it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,22 +21,39 @@ if TYPE_CHECKING:
 
 OPSET = 23  # ONNX Runtime 1.31 optimises up to here
 IR_VERSION = 11  # of that opset's time: older runtimes refuse newer ones
+OLDEST_OPSET = 17  # what TensorRT 8.5, OpenVINO 2022.3 and ONNX Runtime 1.12 read
+AXES_ARE_INPUT = 18  # from this opset on, for ReduceMax, ReduceMin and ReduceMean
 
 
-def to_onnx(architecture: Any, params: Mapping[str, Any]) -> bytes:
+def check_opset(opset: int) -> None:
+    """Raise InputError for an opset that the graphs cannot be written in."""
+    if not OLDEST_OPSET <= opset <= OPSET:
+        raise InputError(f"--opset {opset}: must be {OLDEST_OPSET} to {OPSET}")
+
+
+def ir_version(opset: int) -> int:
+    """The version of the file format of the opset's time: 8 for 17, 11 for 23."""
+    from onnx import helper
+
+    return helper.find_min_ir_version_for([helper.make_opsetid("", opset)])
+
+
+def to_onnx(architecture: Any, params: Mapping[str, Any], *, opset: int = OPSET, half: bool = False) -> bytes:
     """Serialise the network with its weights: `low` (N,H,W,3) float32 in [0, 1] -> `high`, the same, not clipped.
 
-    `architecture` is an `Architecture` or an `SMNet`; `params` its collection "params". The result has passed ONNX's
-    checker. Raises InputError without the package onnx, or where the parameters are not those of the architecture.
+    `architecture` is an `Architecture` or an `SMNet`; `params` its collection "params". `opset` is 17 to 23; `half`:
+    weights and features in float16. The result has passed ONNX's checker. Raises InputError without the package onnx,
+    for another opset, or where the parameters are not those of the architecture.
     """
     try:
         import onnx
         from onnx import TensorProto, helper
     except ImportError as error:
         raise InputError("export: onnx is not installed; pip install 'smnet-jax[export]'") from error
+    check_opset(opset)
     flat = flatten(params)
     check(flat, architecture)
-    graph = _Graph(flat, architecture.variant)
+    graph = _Graph(flat, architecture.variant, opset, half)
     graph.network(architecture.width, architecture.blocks)
     shape: list[str | int | None] = ["batch", "height", "width", 3]
     model = helper.make_model(
@@ -44,8 +64,8 @@ def to_onnx(architecture: Any, params: Mapping[str, Any]) -> bytes:
             [helper.make_tensor_value_info("high", TensorProto.FLOAT, shape)],
             initializer=list(graph.constants.values()),
         ),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", opset)],
+        ir_version=ir_version(opset),
         producer_name="smnet-jax",
     )
     onnx.checker.check_model(model, full_check=True)
@@ -55,8 +75,9 @@ def to_onnx(architecture: Any, params: Mapping[str, Any]) -> bytes:
 class _Graph:
     """Nodes in the order of computation. Every method takes names of tensors and returns the name of its result."""
 
-    def __init__(self, params: Mapping[str, np.ndarray], variant: str) -> None:
-        self.params, self.variant = params, variant
+    def __init__(self, params: Mapping[str, np.ndarray], variant: str, opset: int = OPSET, half: bool = False) -> None:
+        self.params, self.variant, self.opset = params, variant, opset
+        self.dtype = np.float16 if half else np.float32
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
 
@@ -67,15 +88,31 @@ class _Graph:
         self.nodes.append(helper.make_node(operation, inputs, [output], **attributes))
         return output
 
-    def constant(self, name: str, value: Any, dtype: Any = np.float32) -> str:
+    def constant(self, name: str, value: Any, dtype: Any = None) -> str:
+        """A tensor in the file, of the features' type where none is named."""
         from onnx import numpy_helper
 
         if name not in self.constants:
-            self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(value, dtype), name)
+            array = np.ascontiguousarray(value, dtype or self.dtype)
+            self.constants[name] = numpy_helper.from_array(array, name)
         return name
 
     def integers(self, *values: int) -> str:
         return self.constant("int_" + "_".join(map(str, values)), values, np.int64)
+
+    def cast(self, x: str, dtype: Any) -> str:
+        """To another type; in float32 throughout there is none."""
+        from onnx import helper
+
+        if self.dtype == np.float32:
+            return x
+        return self.node("Cast", [x], to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    def reduce(self, operation: str, x: str, *axes: int, keep: bool = True) -> str:
+        """`ReduceSum` and the like over axes."""
+        if self.opset < AXES_ARE_INPUT and operation != "Sum":
+            return self.node(f"Reduce{operation}", [x], axes=axes, keepdims=int(keep))
+        return self.node(f"Reduce{operation}", [x, self.integers(*axes)], keepdims=int(keep))
 
     # Layers, by the path of their parameters
 
@@ -95,7 +132,8 @@ class _Graph:
         return self.prelu(self.conv(x, conv), act)
 
     def dense(self, x: str, path: str) -> str:
-        return self.node("MatMul", [x, self.constant(f"{path}/kernel", self.params[f"{path}/kernel"])])
+        """Always in float32."""
+        return self.node("MatMul", [x, self.constant(f"{path}/kernel", self.params[f"{path}/kernel"], np.float32)])
 
     # Modules, as in `model`
 
@@ -129,7 +167,7 @@ class _Graph:
         # The 1x1 convolution commutes with the upsampling and costs a quarter before it.
         bottom = self.node(
             "Resize",
-            [self.conv(x, f"{path}/skip"), "", self.constant("twice", [1, 1, 2, 2])],
+            [self.conv(x, f"{path}/skip"), "", self.constant("twice", [1, 1, 2, 2], np.float32)],
             mode="linear",
             coordinate_transformation_mode="half_pixel",
         )
@@ -137,14 +175,18 @@ class _Graph:
 
     def gfrm(self, z: str, path: str) -> str:
         s = self.node("Add", [self.squeeze_excite(z, pool, path) for pool in ("GlobalAveragePool", "GlobalMaxPool")])
-        s = self.node("Unsqueeze", [s, self.integers(2, 3)])  # (N,3c,1,1)
+        s = self.cast(self.node("Unsqueeze", [s, self.integers(2, 3)]), self.dtype)  # (N,3c,1,1)
         if self.variant == "lol":
             s = self.conv_act(s, f"{path}/gate", f"{path}/gate_act")
         scaled = self.node("Mul", [z, self.node("Add", [s, self.constant("one", 1)])])  # z * s + z, z read once
         return self.conv_act(scaled, f"{path}/out", f"{path}/out_act")
 
     def squeeze_excite(self, z: str, pool: str, path: str) -> str:
-        v = self.node("Flatten", [self.node(pool, [z])])  # (N,3c)
+        if pool == "GlobalMaxPool":
+            pooled = self.cast(self.node(pool, [z]), np.float32)
+        else:
+            pooled = self.node(pool, [self.cast(z, np.float32)])
+        v = self.node("Flatten", [pooled])  # (N,3c)
         return self.node("Sigmoid", [self.dense(self.node("Relu", [self.dense(v, f"{path}/fc1")]), f"{path}/fc2")])
 
     def block(self, x: str) -> str:
@@ -160,7 +202,7 @@ class _Graph:
 
     def network(self, width: int, blocks: int) -> None:
         low, size = self.padded("low")
-        bright = self.node("ReduceMax", [low, self.integers(1)])
+        bright = self.reduce("Max", low, 1)
         x = self.conv_act(self.node("Concat", [low, bright], axis=1), "stem/conv", "stem/act")
         x = self.fem(x, "stem/fem")
         for _ in range(blocks):
@@ -171,11 +213,11 @@ class _Graph:
             y = self.conv_act(x, "head/conv", "head/act")
         y = self.conv(self.node("Add", [y, bright]), "head/out")
         y = self.node("Slice", [y, self.integers(0, 0), size, self.integers(2, 3)])
-        self.node("Transpose", [y], "high", perm=[0, 2, 3, 1])
+        self.node("Transpose", [self.cast(y, np.float32)], "high", perm=[0, 2, 3, 1])
 
     def padded(self, low: str) -> tuple[str, str]:
         """NHWC to NCHW with mirrored rows below and columns to the right; also the true height and width."""
-        x = self.node("Transpose", [low], perm=[0, 3, 1, 2])
+        x = self.cast(self.node("Transpose", [low], perm=[0, 3, 1, 2]), self.dtype)
         size = self.node("Shape", [x], start=2)
         # -size mod 4, for a modulo that may or may not follow the divisor's sign
         short = self.node(

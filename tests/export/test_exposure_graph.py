@@ -21,6 +21,19 @@ def test_same_pixels(tmp_path):
         np.testing.assert_allclose(out, np.asarray(model.apply(variables, low)), atol=5e-5)
 
 
+def test_the_oldest_opset_gives_the_same_pixels(tmp_path):
+    for opset in ("17", "23"):
+        assert cli.main(["export", "photo", str(tmp_path / f"{opset}.onnx"), "--opset", opset]) == 0
+    low = np.random.default_rng(0).uniform(0, 1, (1, 24, 40, 3)).astype(np.float32)
+    old, new = (
+        onnxruntime.InferenceSession(tmp_path / f"{opset}.onnx", providers=["CPUExecutionProvider"]).run(
+            None, {"low": low}
+        )
+        for opset in (17, 23)
+    )
+    np.testing.assert_allclose(old[0], new[0], rtol=0, atol=5e-6)
+
+
 def test_only_onnx(tmp_path, capsys):
     assert cli.main(["export", "photo", str(tmp_path / "photo.stablehlo")]) == 2
     assert "onnx only" in capsys.readouterr().err
