@@ -45,9 +45,19 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Any], Any, dict[str, Any]]:
                 lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), found.metadata["state"]
             )
             state: Any = ocp.load_checkpointables(folder.absolute(), {"state": like})["state"]
-        params = jax.tree.map(np.asarray, state["average"] or state["params"])
+        params = jax.tree.map(np.asarray, state["average"] or _averaged(config, state))
         about = {"source": {"name": f"{folder}, step {int(state['step'])}"}, "training": config}
     except Exception as error:  # whatever a damaged folder makes Orbax raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         raise InputError(f"{folder}: is no checkpoint that can be read ({reason}); name another one") from error
     return fields, params, about
+
+
+def _averaged(config: dict[str, Any], state: Any) -> Any:
+    """What `smnet_jax.training.optimizer.averaged` gives, of a state without its types."""
+    if config.get("optimizer") != "schedule_free_adamw":
+        return state["params"]
+    import jax
+
+    free = state["opt_state"][-1]
+    return jax.tree.map(lambda at, z: (at - (1 - free["b1"]) * z) / free["b1"], state["params"], free["z"])

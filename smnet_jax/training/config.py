@@ -48,6 +48,8 @@ class Config:
     """Times the shared L&G block is applied."""
     init: str = ""
     """Start from these weights (bundled name, our directory, .pth, .safetensors) instead of random ones."""
+    init_partial: bool = False
+    """Take of `init` what fits by name and shape, and leave the rest as it begins; the log names what was left."""
     colour_path: float = 0.0
     """Add a path to the initial weights on which the colours of `low` reach the output, this many times as strong; 0:
     none, as the recipe. A small network left to itself learns hues last."""
@@ -112,9 +114,15 @@ class Config:
     deep_supervision: float = 0.0
     """Weight of the same loss on the earlier blocks' outputs (each); 0: the last output only."""
 
-    # The optimiser: Adam, betas 0.9 and 0.999, epsilon 1e-8
+    # The optimiser
+    optimizer: Literal["adam", "adamw", "lion", "muon", "schedule_free_adamw", "prodigy"] = "adam"
+    """adam: the recipe's, betas 0.9 and 0.999, epsilon 1e-8. The others are optax's with its defaults: muon takes every
+    kernel as a matrix of inputs by outputs, and Adam for the rest; schedule_free_adamw has no schedule after its
+    warm-up, and its average is what is evaluated and released; prodigy finds the rate itself."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay of every optimizer but adam, per unit of the rate."""
     learning_rate: float = 5e-4
-    """The highest rate."""
+    """The highest rate; for prodigy what its own estimate is multiplied by: 1."""
     schedule: Literal["steps", "cosine"] = "steps"
     """steps: divided by `decay` after every `decay_epochs`. cosine: down to `final_learning_rate` at the end."""
     decay: float = 1.2
@@ -183,7 +191,7 @@ FREE_ON_RESUME = frozenset(
 RESUME_WITH = frozenset(
     {"epochs", "steps", "stages", "batch", "crop", "noise", "gain", "daylight", "learning_rate", "schedule", "decay"}
     | {"decay_epochs", "final_learning_rate", "warmup", "clip", "loss", "l1_weight", "ssim_weight", "chroma_weight"}
-    | {"deep_supervision", "dtype", "precision", "remat"}
+    | {"deep_supervision", "dtype", "precision", "remat", "weight_decay"}
 )
 
 
@@ -264,7 +272,7 @@ def check(config: Config) -> None:
     for name in (
         *("steps", "seed", "devices", "warmup", "accumulate", "checkpoint_minutes", "checkpoint_steps"),
         *("evaluate_pairs", "clip", "final_learning_rate", "l1_weight", "ssim_weight", "chroma_weight"),
-        *("deep_supervision", "noise", "gain", "colour_path"),
+        *("deep_supervision", "noise", "gain", "colour_path", "weight_decay"),
     ):
         if getattr(config, name) < 0:
             raise InputError(f"{name} {getattr(config, name)}: must not be negative")
@@ -274,6 +282,13 @@ def check(config: Config) -> None:
     if "l1_ssim" in _losses(config) and not config.l1_weight + config.ssim_weight + config.chroma_weight:
         raise InputError(
             "l1_weight, ssim_weight and chroma_weight are all 0: nothing would be learnt; give one of them"
+        )
+    if config.optimizer == "schedule_free_adamw" and config.ema:
+        raise InputError(f"ema {config.ema}: schedule_free_adamw averages the weights itself; add --ema 0")
+    if config.optimizer == "prodigy" and config.learning_rate < 0.1:
+        raise InputError(
+            f"learning_rate {config.learning_rate}: prodigy finds the rate itself and multiplies it by this; add "
+            "--learning-rate 1"
         )
     if config.stages and config.steps:
         raise InputError(f"steps {config.steps}: {_STAGES_SAY}")
@@ -320,7 +335,14 @@ def overridden(config: Config) -> dict[str, str]:
         because |= dict.fromkeys(("crop", "batch", "loss", "epochs", "steps"), _STAGES_SAY)
     elif config.steps:
         because["epochs"] = f"--steps {config.steps} ends the run, whatever the epochs; leave one of them out"
-    if config.schedule == "cosine":
+    if not config.init:
+        because["init_partial"] = "belongs to --init, and none is given"
+    if config.optimizer == "adam":
+        because["weight_decay"] = "belongs to the other optimizers, and the optimizer is adam; add --optimizer adamw"
+    if config.optimizer == "schedule_free_adamw":
+        names = ("schedule", "decay", "decay_epochs", "final_learning_rate")
+        because |= dict.fromkeys(names, "the optimizer schedule_free_adamw has no schedule after its warm-up")
+    elif config.schedule == "cosine":
         because |= dict.fromkeys(("decay", "decay_epochs"), "belongs to --schedule steps, and the schedule is cosine")
     else:
         because["final_learning_rate"] = f"belongs to --schedule cosine, and the schedule is {config.schedule}"

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from smnet_jax.checkpoints import weights
+from smnet_jax.checkpoints import partial, weights
 from smnet_jax.data.pipeline import Loader
 from smnet_jax.data.sources import fingerprint
 from smnet_jax.errors import InputError
@@ -27,6 +27,7 @@ from smnet_jax.training import config as configs
 from smnet_jax.training import hosts, inputs, lock, log, parallel, pictures, schedule, timing
 from smnet_jax.training.checkpoint import SCORE, Checkpoints
 from smnet_jax.training.config import Config
+from smnet_jax.training.optimizer import averaged
 from smnet_jax.training.profile import Profile
 from smnet_jax.training.schedule import Span
 from smnet_jax.training.step import (
@@ -334,18 +335,25 @@ class Run:
 
     def _first_params(self, params: Any) -> Any:
         """What the run starts from; `params` are random ones of the network."""
-        if self.config.init:
+        if self.config.init and self.config.init_partial:
+            params, told = partial.fill(jax.tree.map(np.asarray, params), self.model, self.config.init)
+            self.log.say(told)
+        elif self.config.init:
             loaded = weights.read(self.config.init).params
             wanted, given = (jax.tree.map(np.shape, tree) for tree in (params, loaded))
             if wanted != given:
-                raise InputError(f"{self.config.init}: weights of another variant or width than the config's")
+                raise InputError(
+                    f"{self.config.init}: weights of another variant or width than the config's; --init-partial True "
+                    "takes what fits"
+                )
             params = loaded
         if self.config.colour_path:
             params = add_colour_path(params, self.config.colour_path)
         return params
 
     def _released(self) -> Any:
-        return self.state.average if self.config.ema else self.state.params
+        state = self.state
+        return state.average if self.config.ema else averaged(self.config, state.params, state.opt_state)
 
     def _last_checkpoint(self) -> str:
         self.checkpoints.wait()

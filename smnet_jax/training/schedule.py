@@ -54,7 +54,9 @@ def learning_rate(config: Config, spans: list[Span]) -> Schedule:
     """Step number (from 0) -> rate of that step's update."""
     total = spans[-1].stop
     main: Schedule
-    if config.schedule == "cosine":
+    if config.optimizer == "schedule_free_adamw":
+        main = optax.constant_schedule(config.learning_rate)
+    elif config.schedule == "cosine":
         main = optax.cosine_decay_schedule(
             config.learning_rate, max(1, total - config.warmup), config.final_learning_rate / config.learning_rate
         )

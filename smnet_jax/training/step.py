@@ -16,6 +16,7 @@ from smnet_jax.network.model import SMNet, implementation_for
 from smnet_jax.network.tpu.microbatches import filled, parts
 from smnet_jax.training import parallel
 from smnet_jax.training.config import Config, Stage
+from smnet_jax.training.optimizer import KNOWS_ITS_RATE, make_optimizer
 from smnet_jax.training.schedule import Schedule
 
 Batch = dict[str, jax.Array]
@@ -61,8 +62,9 @@ def make_step(config: Config, mesh: Mesh, stage: Stage, rate: Schedule, model: S
     update = functools.partial(
         train_step,
         loss=make_loss(config, model, stage.loss),
-        optimizer=make_optimizer(config),
+        optimizer=make_optimizer(config, rate),
         rate=rate,
+        rate_applied=config.optimizer in KNOWS_ITS_RATE,
         ema=config.ema,
         accumulate=microbatches,
     )
@@ -84,20 +86,6 @@ def make_model(config: Config, platform: str | None = None) -> SMNet:
         remat=config.remat,
         scan=config.scan,
     )
-
-
-def make_optimizer(config: Config) -> optax.GradientTransformation:
-    """Adam of rate 1, whose updates are to be added, as all of optax's. `train_step` multiplies them by the rate of the
-    step's number, so that skipped updates do not delay it."""
-    clip = optax.clip_by_global_norm(config.clip) if config.clip else optax.identity()
-    direction = optax.chain(clip, optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8))
-
-    def update(grads: Any, state: optax.OptState, params: Any = None) -> tuple[Any, optax.OptState]:
-        ascent, state = direction.update(grads, state, params)
-        return jax.tree.map(jnp.negative, ascent), state
-
-    # Not chained with `optax.scale(-1)`: its (empty) state would make older checkpoints unreadable.
-    return optax.GradientTransformation(direction.init, update)
 
 
 def make_loss(config: Config, model: SMNet, kind: str) -> LossFunction:
@@ -170,6 +158,7 @@ def train_step(
     loss: LossFunction,
     optimizer: optax.GradientTransformation,
     rate: Schedule = lambda _: jnp.float32(1),
+    rate_applied: bool = False,
     ema: float = 0.0,
     accumulate: int = 1,
     axis_name: str | None = None,
@@ -177,7 +166,8 @@ def train_step(
     """One update. `batch` holds `low` and `high`, (N, H, W, 3); `vgg` is whatever `loss` wants.
 
     What `optimizer` gives is added to the parameters, as optax has it, times `rate` of the step's number: with an
-    optimizer that has its own rate, such as `optax.adamw(1e-3)`, leave `rate` out.
+    optimizer that has its own rate, such as `optax.adamw(1e-3)`, leave `rate` out, or say `rate_applied`: then it is
+    only told.
 
     The scalars are the total loss, its terms, the gradient's norm before clipping, the learning rate, and `finite`:
     0 where the loss or a gradient was not, and then everything but `step` and `skipped` stays as it was.
@@ -194,7 +184,8 @@ def train_step(
 
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     learning_rate = rate(state.step)
-    params = jax.tree.map(lambda p, u: p + learning_rate * u, state.params, updates)
+    factor = 1 if rate_applied else learning_rate
+    params = jax.tree.map(lambda p, u: p + factor * u, state.params, updates)
     # A young average follows quickly, or it would hold the random initial weights for thousands of steps.
     decay = jnp.minimum(ema, (1 + state.step) / (10 + state.step))
     average = optax.incremental_update(params, state.average, 1 - decay) if ema else {}

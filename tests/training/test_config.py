@@ -64,6 +64,9 @@ def test_an_unknown_config_is_refused_with_those_that_exist():
         ({"stages": [Stage(steps=1, crop=32, batch=1)]}, "tuple of Stage"),
         ({"stages": (Stage(steps=1, crop=32, batch=1),), "steps": 5}, "steps 5: the config's stages"),
         ({"loss": "l1_ssim", "l1_weight": 0.0, "ssim_weight": 0.0}, "nothing would be learnt"),
+        ({"optimizer": "sgd"}, "optimizer 'sgd': must be 'adam' or"),
+        ({"optimizer": "prodigy"}, "add --learning-rate 1"),
+        ({"optimizer": "schedule_free_adamw", "ema": 0.99}, "add --ema 0"),
         ({"processes": 2, "process": 2, "coordinator": "localhost:1"}, "process 2"),
     ],
 )
@@ -81,6 +84,8 @@ def test_settings_that_cannot_work_are_refused_by_name(change, told):
         ("smoke", {"steps": 5, "epochs": 2}, "--epochs: .*--steps 5"),
         ("lol", {"final_learning_rate": 1e-6}, "--final-learning-rate: .* schedule is steps"),
         ("lol", {"ssim_weight": 0.5}, "--ssim-weight: .* loss is recipe"),
+        ("lol", {"weight_decay": 0.1}, "--weight-decay: .* optimizer is adam"),
+        ("lol", {"optimizer": "schedule_free_adamw", "decay": 2.0}, "--decay: .* no schedule"),
     ],
 )
 def test_a_setting_given_that_cannot_take_effect_is_refused_with_what_overrides_it(name, given, told):
