@@ -13,6 +13,10 @@ PROTOCOLS: Mapping[str, str] = {
     "rounded": "output clipped to [0, 1], times 255, rounded to the nearest uint8; RGB",
     "float": "output clipped to [0, 1], not quantised; RGB",
     "gray": "as published, then both pictures to luma (0.299 R + 0.587 G + 0.114 B), rounded to uint8",
+    "y": "as published, then both pictures to Y of YCbCr in limited range, 16 + (65.481 R + 128.553 G + 24.966 B) / "
+    "255, not rounded, peak 255: MATLAB's rgb2ycbcr and BasicSR's test_y_channel; flatters by 1.3 dB or more",
+    "cropped": "as published, then 4 pixels cut off at each side, as BasicSR's crop_border=4",
+    "y-cropped": "as y, then 4 pixels cut off at each side",
     "gtmean-luma": "output clipped, scaled by mean luma of the target / mean luma of the output, clipped, truncated to "
     "uint8; luma = 0.299 R + 0.587 G + 0.114 B (LLFlow and most later papers); uses the target, so flatters",
     "gtmean-rgb": "output clipped, scaled by mean of the target / mean of the output over all of R, G and B, clipped, "
@@ -61,6 +65,15 @@ COLUMNS = (
     Column("ssim_rounded", "SSIM, rounded", "7×7 uniform window", "ssim", UNIFORM, "rounded"),
     Column("psnr_float", "PSNR (dB), float", "peak 1", "psnr", (), "float", digits=2),
     Column("ssim_float", "SSIM, float", "7×7 uniform window, data range 1", "ssim", UNIFORM, "float"),
+    Column("psnr_gray", "PSNR (dB), gray", "peak 255, of luma in full range", "psnr", (), "gray", digits=2),
+    Column("psnr_y", "PSNR (dB), Y", "peak 255, of Y in limited range", "psnr", (), "y", digits=2),
+    Column("ssim_y", "SSIM, Y, Gaussian", "11×11 Gaussian window, of Y in limited range", "ssim", GAUSSIAN, "y"),
+    Column("psnr_cropped", "PSNR (dB), cropped", "peak 255", "psnr", (), "cropped", digits=2),
+    Column("ssim_cropped", "SSIM, cropped", "7×7 uniform window", "ssim", UNIFORM, "cropped"),
+    Column("psnr_y_cropped", "PSNR (dB), Y, cropped", "peak 255, of Y", "psnr", (), "y-cropped", digits=2),
+    Column(
+        "ssim_y_cropped", "SSIM, Y, cropped, Gaussian", "11×11 Gaussian window, of Y", "ssim", GAUSSIAN, "y-cropped"
+    ),
     Column("psnr_gtmean_luma", "PSNR (dB), GT-mean luma", "peak 255", "psnr", (), "gtmean-luma", digits=2),
     Column("ssim_gtmean_luma", "SSIM, GT-mean luma", "7×7 uniform window", "ssim", UNIFORM, "gtmean-luma"),
     Column("psnr_gtmean_rgb", "PSNR (dB), GT-mean RGB", "peak 255", "psnr", (), "gtmean-rgb", digits=2),

@@ -10,6 +10,7 @@ from smnet_jax import metrics
 from smnet_jax.evaluation.columns import Column
 
 Operands = tuple[jax.Array, ...]
+BORDER = 4  # pixels that the protocols "cropped" cut off at each side
 
 
 def truncated(output: jax.Array) -> jax.Array:
@@ -58,6 +59,17 @@ def mean_rgb(picture: jax.Array) -> jax.Array:
     return jnp.mean(picture, axis=(1, 2, 3))
 
 
+def limited_y(picture: jax.Array) -> jax.Array:
+    """uint8 RGB (N,H,W,3) -> Y of YCbCr in limited range (N,H,W,1), float32 from 16/255 to 235/255, not rounded."""
+    red, green, blue = (picture[..., c : c + 1].astype(jnp.float32) for c in range(3))
+    return (16 + (65.481 * red + 128.553 * green + 24.966 * blue) / 255) / 255
+
+
+def cropped(picture: jax.Array) -> jax.Array:
+    """(N,H,W,C) without BORDER pixels at each side; of a smaller picture nothing is left."""
+    return picture[:, BORDER:-BORDER, BORDER:-BORDER]
+
+
 def prepare(column: Column, low: jax.Array | None, output: jax.Array, target: jax.Array | None) -> Operands:
     """The uint8 or float pictures that the column's metric compares, (enhanced, other) or (enhanced,).
 
@@ -79,6 +91,12 @@ def prepare(column: Column, low: jax.Array | None, output: jax.Array, target: ja
             return unit(output), unit(target)
         case "gray":
             return metrics.luma(truncated(output)), metrics.luma(target)
+        case "y":
+            return limited_y(truncated(output)), limited_y(target)
+        case "cropped":
+            return cropped(truncated(output)), cropped(target)
+        case "y-cropped":
+            return cropped(limited_y(truncated(output))), cropped(limited_y(target))
         case "gtmean-luma":
             return truncated(match_brightness(output, target, mean_luma)), target
         case "gtmean-rgb":

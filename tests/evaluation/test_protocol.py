@@ -90,6 +90,27 @@ def test_the_two_ways_of_matching_differ_where_colours_do():
     )
 
 
+def test_y_and_cropped_borders_are_basicsrs(pictures):
+    """Written as its `to_y_channel` and `calculate_psnr` have it, in float64."""
+    _, output, target = (np.asarray(p) for p in pictures)
+    published = (np.clip(output, 0, 1) * np.float32(255)).astype(np.uint8)
+
+    def y(picture):
+        return (picture / 255.0) @ np.array([65.481, 128.553, 24.966]) + 16.0
+
+    def error(a, b):
+        return 10 * np.log10(255**2 / np.mean((a - b) ** 2, axis=(1, 2)))
+
+    inside = np.s_[:, 4:-4, 4:-4]
+    np.testing.assert_allclose(measured("psnr_y", pictures), error(y(published), y(target)), rtol=1e-6)
+    expected = error(y(published)[inside], y(target)[inside])
+    np.testing.assert_allclose(measured("psnr_y_cropped", pictures), expected, rtol=1e-6)
+    np.testing.assert_allclose(measured("psnr_cropped", pictures), psnr(published[inside], target[inside]), rtol=2e-7)
+    gray = psnr(*(np.floor(p @ np.array([0.299, 0.587, 0.114]) + 0.5)[..., None] for p in (published, target)))
+    np.testing.assert_allclose(measured("psnr_gray", pictures), gray, atol=0.01)  # ties of rounding
+    assert (measured("psnr_y", pictures) > gray + 1.2).all()
+
+
 def test_black_stays_black():
     black, target = jnp.zeros((1, 8, 8, 3)), jnp.full((1, 8, 8, 3), 128, jnp.uint8)
     np.testing.assert_array_equal(protocol.match_brightness(black, target, protocol.mean_rgb), 0)
