@@ -25,6 +25,10 @@ class Profile:
     def __init__(self, steps: str, folder: Path):
         self._steps, self.folder = parse(steps), folder
         self._running = False
+        if self._steps:
+            # The compile cache takes programs for the same that differ in their operations' names only. A trace is read
+            # by these names: it must not get the program of another version, whose layers are called otherwise.
+            jax.config.update("jax_compilation_cache_include_metadata_in_key", True)
 
     def before(self, step: int, ready: Any) -> None:
         """Call before a step; `ready` is waited for, so that only chosen steps are in the trace."""

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import jax
 import pytest
 
 from smnet_jax import InputError
@@ -12,6 +13,23 @@ from smnet_jax.training import config as configs
 from smnet_jax.training import profile
 from smnet_jax.training.loop import train
 from tests.training.test_loop import CONFIG
+
+
+@pytest.fixture(autouse=True)
+def _for_this_test_only():
+    name = "jax_compilation_cache_include_metadata_in_key"
+    before = getattr(jax.config, name)
+    yield
+    jax.config.update(name, before)
+
+
+def test_the_compile_cache_keeps_programs_of_other_names_apart(tmp_path):
+    """The test of a run failed once: the cache had the program of a checkout whose layers had other names."""
+    assert not jax.config.jax_compilation_cache_include_metadata_in_key
+    profile.Profile("", tmp_path)
+    assert not jax.config.jax_compilation_cache_include_metadata_in_key
+    profile.Profile("1:3", tmp_path)
+    assert jax.config.jax_compilation_cache_include_metadata_in_key
 
 
 def test_steps_as_asked_for():
