@@ -17,7 +17,7 @@ DEV := checks
 endif
 INSTALL = -m pip install --quiet $(addprefix --constraint ,$(CONSTRAINTS))
 
-.PHONY: setup demo test test-avx2 test-newer lint docs dist dist-check clean
+.PHONY: setup demo test test-slow test-avx2 test-newer ci lint docs dist dist-check clean
 
 setup: $(VENV)/.installed
 
@@ -54,6 +54,10 @@ test: setup
 endif
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(TESTS)
 
+# What takes long and rarely breaks: processes killed at random moments.
+test-slow: setup
+	$(BIN)/python -m pytest --numprocesses 2 -m slow
+
 # The tests of rounding once more with the instruction set held down to AVX2: bounds that hold on one processor only are
 # none. XLA, PyTorch and oneDNN each have a switch of their own.
 NUMERIC := tests/network tests/verification/test_torch_model.py tests/export/test_onnx_graph.py tests/test_losses.py \
@@ -64,7 +68,7 @@ test-avx2: setup
 
 # A short leg on a newer Python, where pyenv has one.
 NEWER := $(lastword $(wildcard $(HOME)/.pyenv/versions/3.12.*/bin/python $(HOME)/.pyenv/versions/3.13.*/bin/python))
-SHORT := tests/checkpoints tests/host tests/images tests/network/test_model.py tests/training/test_config.py \
+SHORT := tests/checkpoints tests/host tests/images tests/network/test_published.py tests/training/test_config.py \
 	tests/training/test_options.py tests/training/test_inputs.py tests/training/test_schedule.py
 test-newer:
 ifeq ($(NEWER),)
@@ -72,6 +76,13 @@ ifeq ($(NEWER),)
 else
 	$(MAKE) test PYTHON=$(NEWER) TESTS="$(SHORT)"
 endif
+
+# All that a change must pass: the tests, the heart of those of rounding held down, a newer Python.
+ci:
+	$(MAKE) test
+	$(MAKE) test-avx2 NUMERIC="tests/network/test_layers.py tests/network/test_published.py tests/test_vgg16.py \
+	tests/test_losses.py tests/verification/test_torch_model.py"
+	$(MAKE) test-newer
 
 docs: setup
 	$(BIN)/python tools/make_docs.py build/docs

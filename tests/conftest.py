@@ -12,6 +12,10 @@ from pathlib import Path
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "smnet-jax-suite"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+# Compiling is most of the suite, and LLVM's optimisation more than half of that. What XLA does to a program stays, and
+# results move by rounding. Tests of rounding compile as users do (`OPTIMISED`, below). Processes that tests start
+# inherit all this.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # As the commands bound it (`compile_cache`): a folder must not be used with a bound and without.
 os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2 << 30))
 
@@ -19,6 +23,7 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2 << 30))
 if sys.version_info[:2] == (3, 11):  # it is of the release that goes with that Python's jax
     sys.path.append(str(Path(__file__).parents[1] / "build" / "libtpu"))
 
+import jax
 import numpy as np
 import pytest
 
@@ -27,8 +32,6 @@ from smnet_jax.network.cpu import winograd
 from tests.support.golden_case import CASES, GoldenCase
 
 REPO = Path(__file__).parents[1]
-# For processes whose behaviour is tested, not their speed: LLVM's optimisation is most of a small program's time.
-CHEAPLY = {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 SHARED = REPO.parent / "shared"
 
 
@@ -50,6 +53,22 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
     if importlib.util.find_spec("torch") is None and NEEDS_TORCH.search(module_path.read_text(encoding="utf-8")):
         return WithoutTorch.from_parent(parent, path=module_path)
     return None
+
+
+@pytest.fixture(scope="module")
+def optimised(request: pytest.FixtureRequest) -> bool:
+    """Whether programs are compiled as users have them: in files that say `OPTIMISED = True`, as those do that compare
+    with published numbers, and in rooms whose conftest.py says so."""
+    return getattr(request.module, "OPTIMISED", False)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compiled_as_users_have_it(optimised: bool) -> Iterator[None]:
+    if optimised:
+        jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    if optimised:
+        jax.config.update("jax_disable_most_optimizations", os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1")
 
 
 @pytest.fixture(autouse=True)

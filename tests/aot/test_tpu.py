@@ -10,6 +10,8 @@ from smnet_jax import SMNet
 from smnet_jax.aot import topology
 from smnet_jax.cli import main
 
+OPTIMISED = True  # what the TPU compiler says of a program
+
 TINY = ["--config", "smoke", "--width", "4", "--blocks", "1", "--crop", "16", "--size", "16x16"]
 
 

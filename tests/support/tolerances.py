@@ -18,6 +18,7 @@ A bound of 1e-6 for our PyTorch network had passed for as long as it ran where t
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +45,41 @@ def forward(variant: str, width: int, blocks: int = 3) -> float:
             rounded += times * math.prod(entry.shape[1:]) / 6
     return UNIT * math.sqrt(2 * rounded)
 
+
+def summed(products: int, magnitudes: Any) -> float:
+    """Between two float32 evaluations of sums of `products` products, absolute.
+
+    `magnitudes` are the sums of the products' absolute values. A rounding is at most UNIT of its partial sum, and no
+    partial sum exceeds the magnitudes. The 2 n roundings of either evaluation have independent signs: together they
+    deviate by at most sqrt(4 n / 3) UNIT magnitudes. Twice sqrt(n) is more than that, and partial sums of random sign
+    are much smaller than their magnitudes: it is five deviations for four products, thirteen for forty. Several linear
+    operations one behind the other count together, with the magnitudes that all of them give on absolute values.
+    """
+    return 2 * UNIT * math.sqrt(products) * float(np.max(np.abs(magnitudes)))
+
+
+def vgg_features() -> tuple[float, ...]:
+    """Between two evaluations of VGG16's four features, each over its largest magnitude: as `forward` counts."""
+    rounded, bounds = 0, []
+    inputs = 3
+    for outputs, convolutions in ((64, 2), (128, 2), (256, 3), (512, 3)):
+        for _ in range(convolutions):
+            rounded, inputs = rounded + 9 * inputs, outputs
+        bounds.append(UNIT * math.sqrt(2 * rounded / 6))
+    return tuple(bounds)
+
+
+LOSS = 1e-5
+"""Between two evaluations of a loss term, of its size. The roughest is the perceptual one, a mean of |a - b| of
+features that are each wrong by `vgg_features` at most, 4.8e-6 of the largest: 6.9e-6 for the two, of a difference that
+is as large as the features themselves. SSIM subtracts squares of means from means of squares: what is lost of the
+variance, UNIT times a square, stands beside the constant 9e-4, and in the mean over all windows less than 1e-6
+remains."""
+
+MEAN = 1e-6
+"""Between two means of the same numbers of one sign, of their size. Summed one after the other, n numbers collect
+sqrt(n) / 3 UNIT: 1e-6 is for 2,500. XLA sums in lanes and PyTorch in pairs, which is better; a mean of more numbers is
+not compared with this."""
 
 GRADIENT = 1e-5
 """Of a gradient's largest magnitude, where no kink is between the two: the forward bound once there and once back."""

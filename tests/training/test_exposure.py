@@ -42,7 +42,7 @@ def test_drawings_and_frames():
 
 def test_steps_lower_the_loss():
     model, tx = ExposureNet(features=8, hidden=8), training.optimizer(40, 1e-2)
-    state = training.start(model, tx, 0)
+    state = jax.jit(lambda: training.start(model, tx, 0))()
     step = jax.jit(lambda state, low, high: training.train_step(state, low, high, model=model, tx=tx))
     rng = np.random.default_rng(0)
     pairs = [sources().draw(rng, 32) for _ in range(4)]

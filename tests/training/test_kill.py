@@ -19,6 +19,7 @@ def kill_test():
     return module
 
 
+@pytest.mark.slow
 def test_killed_twice_ends_identical(kill_test, tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     kill_test.run_killed(killed, 300, kills=2, rng=random.Random(1))

@@ -21,6 +21,8 @@ from smnet_jax.vgg16 import load_vgg16, vgg16_features
 from tests.support import tolerances, torch_loss
 from tests.support.golden_case import VARIANTS, GoldenCase
 
+OPTIMISED = True
+
 TERMS = ("ssim", "perceptual", "smooth_l1", "inner", "tv", "total")
 TINY = Config(width=4, blocks=1, crop=12, batch=4, loss="l1_ssim", steps=100)
 

@@ -6,6 +6,7 @@ import torch
 
 from smnet_jax.verification import torch_losses
 from smnet_jax.vgg16 import load_vgg16
+from tests.support import tolerances
 
 
 @pytest.fixture(scope="module")
@@ -24,4 +25,4 @@ def test_every_term_is_the_published_one(case, fixtures, vgg):
     for name, value in {"total": total, **terms}.items():
         expected = arrays.get(name, arrays.get(f"loss/{name}"))
         assert expected is not None, sorted(arrays)
-        np.testing.assert_allclose(value, expected, rtol=2e-6, err_msg=name)
+        np.testing.assert_allclose(value, expected, rtol=tolerances.LOSS, err_msg=name)

@@ -11,9 +11,11 @@ from smnet_jax.network import layers
 from smnet_jax.network.cpu import gradients, resampling, winograd
 from smnet_jax.network.initialisation import initialise
 from smnet_jax.network.model import SMNet
-from tests.network.test_model import errors_by_tap
+from tests.network.test_published import errors_by_tap
 from tests.support import tolerances
 from tests.support.golden_case import relative_error
+
+OPTIMISED = True
 
 
 @pytest.mark.parametrize("by", [winograd.THREE_TAPS, winograd.TWO_TAPS], ids=["three taps", "two taps"])
