@@ -1,7 +1,6 @@
 """The same training on one device, on eight under jit and under pmap, and on four by two halves of the picture."""
 
 import json
-import os
 import subprocess
 import sys
 from typing import Any
@@ -11,7 +10,6 @@ import pytest
 from smnet_jax import InputError
 from smnet_jax.training import parallel
 from smnet_jax.training.config import Config
-from tests.conftest import CHEAPLY
 
 REPO = __file__.partition("/tests/")[0]
 
@@ -22,7 +20,6 @@ def differences() -> dict[str, Any]:
     process = subprocess.run(
         [sys.executable, "-m", "tests.support.eight_devices"],
         cwd=REPO,
-        env={**os.environ, **CHEAPLY},
         capture_output=True,
         text=True,
     )
