@@ -213,6 +213,8 @@ def _raster(file: IO[bytes], path: object, max_megapixels: float) -> _Raster:
         if remedy := formats.remedy(kind):
             raise InputError(f"{path}: not a readable picture: {remedy}") from None
         raise
+    if pages and not tiff.is_unsigned(pages[0][0]):  # Pillow takes signed bytes for unsigned ones
+        raise InputError(f"{path}: {tiff.unusual(pages[0][0])}")
     if pages:
         _to_full_page(image, [page for page, sub in pages if not sub], any(sub for _, sub in pages), path)
         _check_size(image, path, max_megapixels)

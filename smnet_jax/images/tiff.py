@@ -89,6 +89,11 @@ def write(
     file.write(struct.pack(f"{order}I", place))
 
 
+def is_unsigned(found: tags.Directory) -> bool:
+    """Whether a TIFF file's values are whole and begin at 0, as far as it says."""
+    return _FORMAT.get(found.number(339, 1), "undefined") in ("unsigned", "undefined")
+
+
 def unusual(found: tags.Directory) -> str:
     """In words how a TIFF file that is not read lies, and the remedy."""
     bits = found.entries.get(258)

@@ -99,6 +99,8 @@ def test_the_full_page_of_a_tiff_is_read_not_its_preview():
         (SCENE[..., :1].astype(np.float32), "floating-point"),
         (np.repeat(SCENE, 2, axis=2)[..., :5].copy(), "5 channels of 8-bit unsigned"),
         (SCENE.astype(np.int16), "16-bit signed"),
+        (SCENE[..., :1].astype(np.int16), "16-bit signed"),
+        (SCENE[..., :1].astype(np.int8), "8-bit signed"),
     ],
 )
 def test_what_is_unusual_about_a_tiff_is_said_with_the_remedy(tmp_path, values, says):
