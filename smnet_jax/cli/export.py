@@ -109,16 +109,17 @@ def _web(args: argparse.Namespace) -> int:
 
     from smnet_jax.checkpoints import weights
     from smnet_jax.export import web
-    from smnet_jax.export.onnx_graph import to_onnx
 
     web.check_folder(args.web)
     runtime = web.read_runtime(web.find_runtime(args.ort))
-    source = args.weights or next(iter(weights.bundled()), None)
-    if source is None:
-        raise InputError("export: this version ships no trained weights; name some (smnet export W --web DIR)")
-    found = weights.read(source)
-    data = to_onnx(found.architecture, found.params)
-    size = web.write_page(args.web, data, found.architecture, Path(source).name, runtime)
+    source = args.weights or weights.DEFAULT
+    if weights.is_exposure(source):
+        model, variables = weights.load(source)
+        network = web.exposure(model, variables["params"])
+    else:
+        found = weights.read(source)
+        network = web.smnet(found.architecture, found.params)
+    size = web.write_page(args.web, network, Path(source).name, runtime)
     print(f"{args.web}: {size / 1e6:.1f} MB, ready for any static host; ONNX Runtime Web {runtime.version}")
     print(f"  try it here: python -m http.server --bind 127.0.0.1 --directory {args.web}")
     return 0

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     listening = server.listen(args.host, args.port)
     with listening:
         allocator.keep_freed_memory()
-        from smnet_jax.checkpoints.weights import bundled
+        from smnet_jax.checkpoints.weights import DEFAULT
         from smnet_jax.enhancement import encoded, memory, photo
         from smnet_jax.host import compile_cache
         from smnet_jax.serve.app import Limits, make_app
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
         app = make_app(
             enhance,
-            weights=args.weights or next(iter(bundled())),
+            weights=args.weights or DEFAULT,
             limits=limits,
             names={*LOCAL, args.host, *args.allow_host},
             any_address=server.is_every_address(args.host),

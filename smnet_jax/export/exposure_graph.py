@@ -22,25 +22,63 @@ def to_onnx(model: Any, params: Mapping[str, Any], *, opset: int = OPSET) -> byt
     `opset` is 17 to 23. Never in float16: the curves' exponents and logarithms, and places in large pictures, need
     float32's digits. The result has passed ONNX's checker. Raises InputError without the package onnx.
     """
+    graph = _new_graph(params, opset)
+    graph.picture()
+    return _serialised(graph, f"ExposureNet-{model.features}", {"low": _PICTURE}, {"high": _PICTURE})
+
+
+def to_onnx_parts(model: Any, params: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """The two steps of `exposure.picture.enhance`, for photos of any size in little memory: look, and render.
+
+    look: `thumbnail` (N,THUMBNAIL,THUMBNAIL,3) -> `rate` (N,1,1,1), `grid` (N,KNOTS,GRID,GRID), `saturation`
+    (N,KNOTS,1,1). render: these three, `low` (N,h,w,3), a part of the photo, and the rows `rows` (h,GRID) and `columns`
+    (w,GRID) of `resampling.linear` that belong to it -> `high` (N,h,w,3). Raises InputError without the package onnx.
+    """
+    tone: dict[str, _Shape] = {
+        "rate": ["batch", 1, 1, 1],
+        "grid": ["batch", KNOTS, GRID, GRID],
+        "saturation": ["batch", KNOTS, 1, 1],
+    }
+    look = _new_graph(params)
+    small = look.node("Transpose", ["thumbnail"], perm=[0, 3, 1, 2])
+    for name, value in zip(tone, look.predict(small), strict=True):
+        look.node("Identity", [value], name)
+    render = _new_graph(params)
+    render.render("low", *tone, "rows", "columns")
+    place: dict[str, _Shape] = {"rows": ["height", GRID], "columns": ["width", GRID]}
+    return (
+        _serialised(look, f"ExposureNet-{model.features}", {"thumbnail": ["batch", THUMBNAIL, THUMBNAIL, 3]}, tone),
+        _serialised(render, "ExposureNet-render", {"low": _PICTURE, **tone, **place}, {"high": _PICTURE}),
+    )
+
+
+_Shape = list[str | int | None]
+_PICTURE: _Shape = ["batch", "height", "width", 3]
+
+
+def _new_graph(params: Mapping[str, Any], opset: int = OPSET) -> "_ExposureGraph":
     try:
-        import onnx
-        from onnx import TensorProto, helper
+        import onnx  # noqa: F401
     except ImportError as error:
         raise InputError("export: onnx is not installed; pip install 'smnet-jax[export]'") from error
     check_opset(opset)
-    graph = _ExposureGraph(flatten(params), "exposure", opset)
-    graph.picture()
-    shape: list[str | int | None] = ["batch", "height", "width", 3]
+    return _ExposureGraph(flatten(params), "exposure", opset)
+
+
+def _serialised(
+    graph: "_ExposureGraph", name: str, inputs: Mapping[str, _Shape], outputs: Mapping[str, _Shape]
+) -> bytes:
+    import onnx
+    from onnx import TensorProto, helper
+
+    values = [
+        [helper.make_tensor_value_info(value, TensorProto.FLOAT, shape) for value, shape in side.items()]
+        for side in (inputs, outputs)
+    ]
     proto = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            f"ExposureNet-{model.features}",
-            [helper.make_tensor_value_info("low", TensorProto.FLOAT, shape)],
-            [helper.make_tensor_value_info("high", TensorProto.FLOAT, shape)],
-            initializer=list(graph.constants.values()),
-        ),
-        opset_imports=[helper.make_opsetid("", opset)],
-        ir_version=ir_version(opset),
+        helper.make_graph(graph.nodes, name, *values, initializer=list(graph.constants.values())),
+        opset_imports=[helper.make_opsetid("", graph.opset)],
+        ir_version=ir_version(graph.opset),
         producer_name="smnet-jax",
     )
     onnx.checker.check_model(proto, full_check=True)
@@ -128,10 +166,14 @@ class _ExposureGraph(_Graph):
         side, cells = self.number(float(THUMBNAIL)), self.number(float(GRID))
         small = self.node("MatMul", [self.linear(height, side), low])
         columns = self.node("Transpose", [self.linear(width, side)], perm=[1, 0])
-        rate, grid, saturation = self.predict(self.node("MatMul", [small, columns]))
-        rows, across = self.linear(cells, height), self.linear(cells, width)
+        tone = self.predict(self.node("MatMul", [small, columns]))
+        self.render("low", *tone, self.linear(cells, height), self.linear(cells, width))
+
+    def render(self, low: str, rate: str, grid: str, saturation: str, rows: str, columns: str) -> None:
+        """`render_part`: `low` (N,h,w,3), what `predict` gives, rows (h,GRID), columns (w,GRID) -> `high` (N,h,w,3)."""
+        low = self.node("Transpose", [low], perm=[0, 3, 1, 2])
         at_place = self.node("MatMul", [rows, grid])
-        at_place = self.node("MatMul", [at_place, self.node("Transpose", [across], perm=[1, 0])])
+        at_place = self.node("MatMul", [at_place, self.node("Transpose", [columns], perm=[1, 0])])
 
         level = self.node("Max", [self.level(low), self.number(BLACK)])
         local = self.reduce("Sum", self.mul(self.hats(self.curve(level, rate), KNOTS), at_place), 1)

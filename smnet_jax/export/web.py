@@ -13,21 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from smnet_jax.errors import InputError
+from smnet_jax.export import exposure_graph, onnx_graph
+from smnet_jax.exposure import GRID, THUMBNAIL, ExposureNet
 from smnet_jax.host.atomic_files import replacing
 
 FORMAT = "smnet-jax web page"
 TESTED = "1.30.0"  # of onnxruntime-web
+WITHOUT_GPU = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 RUNTIME = (
-    "ort.wasm.min.mjs",
-    "ort-wasm-simd-threaded.mjs",
-    "ort-wasm-simd-threaded.wasm",
+    *WITHOUT_GPU,
     "ort.webgpu.min.mjs",
     "ort-wasm-simd-threaded.asyncify.mjs",
     "ort-wasm-simd-threaded.asyncify.wasm",
 )
 PAGE = {  # file of the page -> file of smnet_jax/serve/page
-    **{name: name for name in ("index.html", "style.css", "icon.svg", "page.js", "viewer.js", "zip.js")},
-    **{name: name for name in ("gain.js", "metadata.js")},
+    **{name: name for name in ("index.html", "style.css", "icon.svg", "page.js", "knob.js", "viewer.js", "zip.js")},
+    **{name: name for name in ("curves.js", "gain.js", "metadata.js", "transparency.js")},
     "engine.js": "browser_engine.js",
     "worker.js": "browser_worker.js",
 }
@@ -105,31 +106,56 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"{folder}: is a file; name a folder")
 
 
-def write_page(folder: Path, onnx: bytes, architecture: Any, name: str, runtime: Runtime) -> int:
-    """Write the folder and return its bytes. `onnx` is the exported network, `name` what the page calls its weights."""
-    page = resources.files("smnet_jax.serve") / "page"
-    files = {target: (page / source).read_bytes() for target, source in PAGE.items()}
-    files["index.html"] = _with_policy(files["index.html"])
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """What the page computes with: ONNX files by name, what the page must know of them, and whether a GPU helps."""
+
+    files: Mapping[str, bytes]
+    about: Mapping[str, Any]
+    on_gpu: bool = True
+
+
+def smnet(architecture: Any, params: Mapping[str, Any]) -> Network:
+    """SMNet with its weights."""
     share = min(1.0, (16 / architecture.width) ** 2)
     about = {
-        "format": FORMAT,
-        "name": name,
         "variant": architecture.variant,
         "width": architecture.width,
         "whole_pixels": int(WHOLE * share),
         "reduced_pixels": int(REDUCED * share),
-        "onnxruntime_web": runtime.version,
     }
-    files["model.onnx"] = onnx
+    return Network({"model.onnx": onnx_graph.to_onnx(architecture, params)}, about)
+
+
+def exposure(model: ExposureNet, params: Mapping[str, Any]) -> Network:
+    """The default for photographs with its weights: all photos are computed whole, in strips, without a GPU."""
+    look, render = exposure_graph.to_onnx_parts(model, params)
+    about = {"network": "exposure", "thumbnail": THUMBNAIL, "grid": GRID}
+    return Network({"look.onnx": look, "render.onnx": render}, about, on_gpu=False)
+
+
+def write_page(folder: Path, network: Network, name: str, runtime: Runtime) -> int:
+    """Write the folder and return its bytes; `name` is what the page calls the weights.
+
+    What an earlier page there had beyond this one is removed.
+    """
+    page = resources.files("smnet_jax.serve") / "page"
+    files = {target: (page / source).read_bytes() for target, source in PAGE.items()}
+    files["index.html"] = _with_policy(files["index.html"])
+    files |= network.files
+    about = {"format": FORMAT, "name": name, **network.about, "onnxruntime_web": runtime.version}
     files["model.json"] = (json.dumps(about, indent=1) + "\n").encode()
     files["ort/README.txt"] = (
         f"ONNX Runtime Web {runtime.version} (npm package onnxruntime-web), unchanged. MIT License,\n"
         "Copyright (c) Microsoft Corporation. https://github.com/microsoft/onnxruntime\n"
     ).encode()
-    files |= {f"ort/{file}": content for file, content in runtime.files.items()}
+    needed = RUNTIME if network.on_gpu else WITHOUT_GPU
+    files |= {f"ort/{file}": content for file, content in runtime.files.items() if file in needed}
     for target, content in files.items():
         with replacing(folder / target) as temporary:
             temporary.write_bytes(content)
+    for earlier in {*(f"ort/{file}" for file in RUNTIME), "look.onnx", "model.onnx", "render.onnx"} - files.keys():
+        (folder / earlier).unlink(missing_ok=True)
     return sum(map(len, files.values()))
 
 

@@ -39,13 +39,16 @@ PAGE = {  # address -> file of the folder page/, media type
     "/style.css": ("style.css", "text/css; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/knob.js": ("knob.js", "text/javascript; charset=utf-8"),
     "/viewer.js": ("viewer.js", "text/javascript; charset=utf-8"),
     "/zip.js": ("zip.js", "text/javascript; charset=utf-8"),
     "/engine.js": ("server_engine.js", "text/javascript; charset=utf-8"),
 }
 _PIECE = 1 << 18  # bytes handed to the socket at once
+MOST_STOPS = 4.0  # of exposure, either way
+_OPTIONS: dict[str, Callable[[str], Any]] = {"strength": float, "exposure": float, "format": str, "quality": int}
 
-# (content, {"strength": ..., "format": ..., "quality": ...}) -> content, suffix, width, height, notes
+# (content, {"strength": ..., "exposure": ..., "format": ..., "quality": ...}) -> content, suffix, width, height, notes
 Enhance = Callable[[bytes, Mapping[str, Any]], Any]
 
 
@@ -238,20 +241,25 @@ async def _disconnected(receive: Receive) -> None:
 
 
 def read_options(query: str) -> dict[str, Any]:
-    """strength, format and quality of a query; raise for anything that is not one, said in words."""
+    """What a query asks for; raise for anything that is no option, said in words."""
     options: dict[str, Any] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
-        if name in options or name not in ("strength", "format", "quality"):
-            raise _Refused(400, f"{name[:40]!r}: the options are strength, format and quality, each at most once")
+        if name in options or name not in _OPTIONS:
+            raise _Refused(400, f"{name[:40]!r}: the options are {', '.join(_OPTIONS)}, each at most once")
         options[name] = value
     try:
         if "strength" in options and not 0 <= (strength := float(options["strength"])) <= 1:
             raise ValueError(strength)
+        if "exposure" in options and not -MOST_STOPS <= (stops := float(options["exposure"])) <= MOST_STOPS:
+            raise ValueError(stops)
         if "quality" in options and not 1 <= (quality := int(options["quality"])) <= 100:
             raise ValueError(quality)
     except ValueError:
-        raise _Refused(400, "strength is a number from 0 to 1, quality one from 1 to 100") from None
+        raise _Refused(
+            400,
+            "strength is a number from 0 to 1, exposure one of stops from "
+            f"-{MOST_STOPS:g} to {MOST_STOPS:g}, quality a whole one from 1 to 100",
+        ) from None
     if "format" in options and f".{options['format']}" not in MEDIA_TYPES:
         raise _Refused(400, f"format is one of {', '.join(suffix[1:] for suffix in MEDIA_TYPES if suffix != '.tif')}")
-    kinds: dict[str, Callable[[str], Any]] = {"strength": float, "quality": int, "format": str}
-    return {name: kinds[name](value) for name, value in options.items()}
+    return {name: _OPTIONS[name](value) for name, value in options.items()}

@@ -49,6 +49,7 @@ def description(limits: Any) -> dict[str, Any]:
                     f"At most {limits.photo_bytes >> 20} MB and {limits.megapixels:g} megapixels.",
                     "parameters": [
                         _parameter("strength", {"type": "number", "minimum": 0, "maximum": 1, "default": 1}),
+                        _parameter("exposure", {"type": "number", "minimum": -4, "maximum": 4, "default": 0}),
                         _parameter("format", {"enum": ["jpg", "png", "webp", "bmp", "tiff", "avif"]}),
                         _parameter("quality", {"type": "integer", "minimum": 1, "maximum": 100, "default": 95}),
                     ],
@@ -81,6 +82,7 @@ def description(limits: Any) -> dict[str, Any]:
 def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     about = {
         "strength": "0 gives the photo as it is, 1 the network's result, between them a blend.",
+        "exposure": "Stops by which the result gets brighter (or darker, below 0) in its shadows; nothing clips.",
         "format": "Of the result; the photo's own if left out.",
         "quality": "Of JPEG, WebP and AVIF.",
     }[name]

@@ -1,6 +1,7 @@
 """`smnet serve` as a user starts and ends it."""
 
 import io
+import json
 import os
 import signal
 import socket
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 import smnet_jax
-from smnet_jax.checkpoints import untrained
+from smnet_jax.checkpoints.weights import DEFAULT
 from smnet_jax.cli import main
 from smnet_jax.cli.enhance import samples
 from tests.conftest import REPO
@@ -22,7 +23,7 @@ pytest.importorskip("uvicorn", reason="uvicorn is not installed (extra serve)")
 
 
 def test_it_says_where_it_is_answers_there_and_ends_on_ctrl_c(tmp_path):
-    arguments = ["serve", "--port", "0", "--weights", untrained.NAME]
+    arguments = ["serve", "--port", "0"]
     command = [sys.executable, "-m", "smnet_jax.cli", *arguments]
     with subprocess.Popen(
         command,
@@ -39,13 +40,17 @@ def test_it_says_where_it_is_answers_there_and_ends_on_ctrl_c(tmp_path):
             address = line.split()[5]
             with urllib.request.urlopen(address, timeout=30) as page:
                 assert b"<!doctype html>" in page.read()
+            with urllib.request.urlopen(f"{address}healthz", timeout=30) as answer:
+                assert json.load(answer)["weights"] == DEFAULT
             with Image.open(samples() / "chelsea.png") as image:
                 image.resize((64, 48)).save(content := io.BytesIO(), "PNG")
             photo = content.getvalue()
-            post = urllib.request.Request(f"{address}enhance?strength=0.5&format=jpg", photo, method="POST")
+            post = urllib.request.Request(
+                f"{address}enhance?strength=0.5&exposure=0.5&format=jpg", photo, method="POST"
+            )
             with urllib.request.urlopen(post, timeout=300) as answer:
                 result = answer.read()
-            assert result == smnet_jax.enhance_bytes(photo, untrained.NAME, strength=0.5, format="jpg")
+            assert result == smnet_jax.enhance_bytes(photo, strength=0.5, exposure=0.5, format="jpg")
             assert list(tmp_path.iterdir()) == []  # nothing of the photo was put on disk
         finally:
             process.send_signal(signal.SIGINT)

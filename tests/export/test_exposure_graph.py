@@ -5,6 +5,10 @@ import pytest
 
 import smnet_jax
 from smnet_jax import cli
+from smnet_jax.export import exposure_graph
+from smnet_jax.exposure import GRID
+from smnet_jax.exposure.picture import thumbnail
+from smnet_jax.exposure.resampling import linear
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra `export`")
 pytest.importorskip("onnx", reason="needs the extra `export`")
@@ -37,3 +41,22 @@ def test_the_oldest_opset_gives_the_same_pixels(tmp_path):
 def test_only_onnx(tmp_path, capsys):
     assert cli.main(["export", "photo", str(tmp_path / "photo.stablehlo")]) == 2
     assert "onnx only" in capsys.readouterr().err
+
+
+def test_look_and_render_apart_give_the_same_pixels():
+    """As browsers compute it: curves from the thumbnail, then the photo in strips."""
+    model, variables = smnet_jax.load("photo")
+    look, render = (
+        onnxruntime.InferenceSession(part, providers=["CPUExecutionProvider"])
+        for part in exposure_graph.to_onnx_parts(model, variables["params"])
+    )
+    height, width = 131, 90
+    low = np.random.default_rng(1).uniform(0, 1, (height, width, 3)).astype(np.float32) ** 3
+    tone = dict(zip(("rate", "grid", "saturation"), look.run(None, {"thumbnail": thumbnail(low)[None]}), strict=True))
+    rows, columns = linear(GRID, height), linear(GRID, width)
+    strips = [
+        render.run(None, {**tone, "low": low[None, at : at + 50], "rows": rows[at : at + 50], "columns": columns})[0]
+        for at in range(0, height, 50)
+    ]
+    whole = np.asarray(model.apply(variables, low[None]))
+    np.testing.assert_allclose(np.concatenate(strips, axis=1), whole, atol=5e-5)  # as above

@@ -1,5 +1,6 @@
 """The page for static hosts: its folder, and its pixels in a real browser beside the command's."""
 
+import contextlib
 import functools
 import io
 import json
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from smnet_jax import enhance_bytes
+from smnet_jax import enhance_bytes, load
 from smnet_jax.checkpoints import untrained
+from smnet_jax.checkpoints.weights import DEFAULT
 from smnet_jax.cli import main
 from smnet_jax.errors import InputError
 from smnet_jax.export import web
@@ -57,11 +59,20 @@ def test_the_folder_is_whole_and_can_be_written_again(fixtures, tmp_path, capsys
         assert f'"{name}"' in page and (out / name).is_file()
 
 
-def test_wider_networks_compute_fewer_pixels_whole(tmp_path):
-    model = untrained.make(width=8)[0].clone(width=64)
-    web.write_page(tmp_path, b"", model, "wide", web.Runtime("1", {}))
-    said = json.loads((tmp_path / "model.json").read_text())
-    assert said["reduced_pixels"] < said["whole_pixels"] == web.WHOLE // 16
+def test_the_default_weights_need_no_gpu_and_replace_an_earlier_page(fixtures, tmp_path):
+    out, ort = str(tmp_path / "page"), str(archive(tmp_path / "ort.tgz", package()))
+    assert main(["export", str(fixtures / "golden/lol_dim8.pth"), "--web", out, "--ort", ort]) == 0
+    assert main(["export", "--web", out, "--ort", ort]) == 0
+    said = json.loads((tmp_path / "page/model.json").read_text())
+    assert (said["name"], said["network"]) == (DEFAULT, "exposure")
+    assert {path.name for path in (tmp_path / "page").glob("*.onnx")} == {"look.onnx", "render.onnx"}
+    assert {path.name for path in (tmp_path / "page/ort").iterdir()} == {"README.txt", *web.WITHOUT_GPU}
+
+
+def test_wider_networks_compute_fewer_pixels_whole():
+    model, variables = untrained.make(width=32)
+    about = web.smnet(model, variables["params"]).about
+    assert about["reduced_pixels"] < about["whole_pixels"] == web.WHOLE // 4
 
 
 def test_the_runtime_from_a_folder_or_an_archive(tmp_path, monkeypatch):
@@ -147,14 +158,28 @@ def chromium(tmp_path_factory):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, runtime):
     """The page with a small random network, served by a host that knows nothing of it."""
-    from smnet_jax.export.onnx_graph import to_onnx
-
-    folder = tmp_path_factory.mktemp("page")
     model, variables = NETWORK
-    web.write_page(folder, to_onnx(model, variables["params"]), model, "some", runtime)
+    folder = tmp_path_factory.mktemp("page")
+    web.write_page(folder, web.smnet(model, variables["params"]), "some", runtime)
+    with hosted(folder) as address:
+        yield folder, address
+
+
+@pytest.fixture(scope="module")
+def default_site(tmp_path_factory, runtime):
+    """The page with the default weights."""
+    model, variables = load(DEFAULT)
+    folder = tmp_path_factory.mktemp("default")
+    web.write_page(folder, web.exposure(model, variables["params"]), DEFAULT, runtime)
+    with hosted(folder) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def hosted(folder):
     with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder))) as host:
         threading.Thread(target=host.serve_forever).start()
-        yield folder, f"http://127.0.0.1:{host.server_port}/"
+        yield f"http://127.0.0.1:{host.server_port}/"
         host.shutdown()
 
 
@@ -220,20 +245,50 @@ def test_the_same_pixels_as_the_command(page, site):
     assert loaded and all(name.startswith((site[1], f"blob:{site[1]}")) for name in loaded)
 
 
-def test_strength_is_the_command_s(page):
+def test_strength_and_exposure_are_the_command_s(page):
     page.give({"a.png": file(dark())}, kind="image/png")
     page.done("1 of 1 photo done.")
     page.slide("strength", 40)
-    page.click("save")
-    expected = enhance_bytes(file(dark()), NETWORK, strength=0.4)
-    assert np.abs(pixels(page.saved("a_bright.png")) - pixels(expected)).max() <= 1
+    for stops in (0, 1.5, -2):
+        page.slide("exposure", stops)
+        page.click("save")
+        expected = enhance_bytes(file(dark()), NETWORK, strength=0.4, exposure=stops)
+        assert np.abs(pixels(page.saved("a_bright.png")) - pixels(expected)).max() <= 1, stops
+
+
+def test_the_default_weights_give_the_command_s_pixels_whole(chromium, default_site, tmp_path):
+    """Small photos, enlarged to the thumbnail; gray; with a white area that nobody sees; and one of several strips."""
+    seen = np.full((48, 64, 1), 255, np.uint8)
+    seen[:20, 5:] = 0
+    photos = {
+        "small.png": file(dark(61, 43)),
+        "gray.png": file(dark()[..., 0]),
+        "cut.png": file(np.concatenate([np.where(seen > 0, dark(), 255), seen], axis=2, dtype=np.uint8)),
+        "large.png": file(dark(1500, 1100)),
+    }
+    with chromium.tab(tmp_path / "downloads"):
+        chromium.open(default_site)
+        chromium.give(photos, kind="image/png")
+        chromium.done("4 of 4 photos done.")
+        for i, (name, data) in enumerate(photos.items()):
+            chromium.run(f"document.querySelectorAll('#photos button')[{i}].click()")
+            chromium.until(lambda: not chromium.element("message").is_displayed(), "the photo to be shown")
+            for stops in (0, 2):
+                chromium.slide("exposure", stops)
+                chromium.click("save")
+                got = chromium.saved(name.replace(".", "_bright."))
+                difference = pixels(got) - pixels(enhance_bytes(data, DEFAULT, exposure=stops))
+                shown = np.s_[:] if name != "cut.png" else seen[..., 0] > 0
+                assert np.abs(difference[shown]).max() <= 1, (name, stops)
+            chromium.slide("exposure", 0)
+            assert chromium.element("notes").text == ""
 
 
 def test_a_jpeg_comes_back_upright_with_its_exif(page):
     exif = Image.Exif()
     exif[ExifTags.Base.Make] = "Somebody"
     exif[ExifTags.Base.Orientation] = 6
-    page.give({"a.jpg": file(dark(), "JPEG", exif=exif)}, kind="image/jpeg")
+    page.give({"a.jpg": file(dark(), "JPEG", exif=exif)})  # without a type, as some systems hand files over
     page.done("1 of 1 photo done.")
     page.click("save")
     with Image.open(io.BytesIO(page.saved("a_bright.jpg"))) as image:

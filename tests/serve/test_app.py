@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -63,9 +64,10 @@ def test_every_format_that_is_written_has_a_media_type(serving):
 
 
 def test_options_and_notes_pass_through(serving):
-    _, headers, body = serving(reversed_bytes).ask("POST", "/enhance?strength=0.25&quality=80&format=jpg", b"abc")
+    asked = {"strength": 0.25, "exposure": -1.5, "quality": 80, "format": "jpg"}
+    _, headers, body = serving(reversed_bytes).ask("POST", f"/enhance?{urlencode(asked)}", b"abc")
     options, note = json.loads(headers["smnet-notes"])
-    assert json.loads(options) == {"strength": 0.25, "quality": 80, "format": "jpg"} and note == "nicht übel"
+    assert json.loads(options) == asked and note == "nicht übel"
     assert body == b"cba" and headers["content-type"] == "image/jpeg"
 
 
@@ -75,6 +77,9 @@ def test_options_and_notes_pass_through(serving):
         "strength=2",
         "strength=nan",
         "strength=",
+        "exposure=4.1",
+        "exposure=nan",
+        "exposure=bright",
         "quality=0",
         "format=gif",
         "format=../x",
@@ -142,7 +147,7 @@ def test_health_page_and_description(serving):
     said = json.loads(server.ask("GET", "/openapi.json")[2])
     assert said["openapi"].startswith("3.1") and set(said["paths"]) == {"/enhance", "/healthz"}
     named = {p["name"] for p in said["paths"]["/enhance"]["post"]["parameters"]}
-    assert named == {"strength", "format", "quality"}
+    assert named == {"strength", "exposure", "format", "quality"}
     for address, (_, media_type) in app.PAGE.items():
         status, headers, body = server.ask("GET", address)
         assert (status, headers["content-type"]) == (200, media_type) and body

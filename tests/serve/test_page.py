@@ -78,6 +78,13 @@ def test_from_dropping_a_photo_to_downloading_it(page, address):
     assert np.abs(np.array(page.pixel(place[0], 0.5)) - left).max() <= 4
     assert np.abs(np.array(page.pixel(place[1], 0.5)) - right).max() <= 4
     assert np.abs(right - before[24, 48]).max() > 8  # so that the two can be told apart
+    page.slide("exposure", 1)  # at once, and as the command does it
+    page.click("save")
+    saved = page.saved("IMG_1_bright.jpg")
+    assert saved == enhance(photo, {"strength": 0.5, "exposure": 1.0}).data
+    right = pixels(saved)[24, 48]
+    page.until(lambda: np.abs(np.array(page.pixel(place[1], 0.5)) - right).max() <= 8, "the photo with more exposure")
+    assert np.abs(np.array(page.pixel(place[0], 0.5)) - left).max() <= 4
     page.slide("split", 100)
     page.until(lambda: np.abs(np.array(page.pixel(place[1], 0.5)) - before[24, 48]).max() <= 4, "the border to move")
     assert [text for text in page.complaints() if "willReadFrequently" not in text] == []  # that is the test's doing
@@ -131,7 +138,7 @@ def test_keyboard_alone(page, address, tmp_path):
         page.chrome.switch_to.active_element.send_keys(Keys.TAB)
         order.append(page.run("return document.activeElement.id"))
     assert [i for i in order if i][:8] == [
-        "canvas", "strength", "split", "zoom-out", "zoom-in", "zoom-fit", "zoom-pixels", "save"
+        "canvas", "strength", "exposure", "split", "zoom-out", "zoom-in", "zoom-fit", "zoom-pixels"
     ]  # fmt: skip
     canvas = page.element("canvas")
     border = page.element("split").get_property("value")
@@ -143,19 +150,21 @@ def test_keyboard_alone(page, address, tmp_path):
     assert page.element("zoom-value").text == "800 %"
     page.element("strength").send_keys(Keys.ARROW_LEFT)
     assert page.element("strength-value").text == "99 %"
+    page.element("exposure").send_keys(Keys.ARROW_LEFT)
+    assert page.element("exposure-value").text == "−0.1 EV"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_s_width_in_light_and_dark(page, address, scheme):
+@pytest.mark.parametrize(("scheme", "width"), [("light", 320), ("dark", 360)])
+def test_a_phone_s_width_in_light_and_dark(page, address, scheme, width):
     page.chrome.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 740, "deviceScaleFactor": 2, "mobile": True}
     )
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     page.open(address)
     page.give({"a.png": file(dark(), "PNG"), "b.png": file(dark(), "PNG")})
     page.done("2 of 2 photos done.")
-    assert page.run("return document.documentElement.scrollWidth") <= 360  # nothing is cut off or needs scrolling aside
+    assert page.run("return document.documentElement.scrollWidth") <= width  # nothing is cut off
     ground = json.loads("[" + page.run("return getComputedStyle(document.body).backgroundColor").strip("rgb()") + "]")
     assert (max(ground) < 60) == (scheme == "dark")
     small = page.run(

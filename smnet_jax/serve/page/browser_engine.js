@@ -33,8 +33,11 @@ export async function start() {
     where: `Computed in this browser (${program}), weights ${name}`,
     about:
       "Photos never leave this device. What the browser can show can be brightened; results have 8 bits in sRGB, " +
-      `JPEG keeps its EXIF. Photos above ${million(whole)} megapixels are computed at ${million(reduced)} megapixels, ` +
-      "and the gain found there is applied at full size.",
+      "JPEG keeps its EXIF." +
+      (whole
+        ? ` Photos above ${million(whole)} megapixels are computed at ${million(reduced)} megapixels, ` +
+          "and the gain found there is applied at full size."
+        : ""),
   };
 }
 
@@ -44,7 +47,7 @@ export async function enhance(file, say) {
   return { before: file, after, file: null, notes };
 }
 
-/** The result at a strength, as a file of the photo's own format where the browser can write it, else PNG. */
-export async function finish(photo, strength) {
-  return ask({ what: "finish", file: photo.source, after: photo.after, strength });
+/** The result as chosen, {strength, exposure}: of the photo's own format where the browser can write it, else PNG. */
+export async function finish(photo, chosen) {
+  return ask({ what: "finish", file: photo.source, after: photo.after, ...chosen });
 }

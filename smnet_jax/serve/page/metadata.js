@@ -49,6 +49,13 @@ function setUpright(block) {
   return block;
 }
 
+/** In what a file is written again, by its first 12 bytes: what it is called says little. */
+export function typeOf(bytes) {
+  const text = String.fromCharCode(...bytes);
+  if (text.startsWith("\xff\xd8")) return "image/jpeg";
+  return text.startsWith("RIFF") && text.endsWith("WEBP") ? "image/webp" : "image/png";
+}
+
 /** Whether the file is a gray JPEG or PNG, so that its result is gray too. */
 export function isGray(bytes) {
   const isPng = bytes[0] === 0x89 && bytes[1] === 0x50;

@@ -17,7 +17,8 @@ const viewer = new Viewer($("canvas"), () => {
   $("tag-after").hidden = !viewer.after || !right;
 });
 
-const strength = () => Number($("strength").value) / 100;
+/** What the knobs say: strength from 0 to 1, exposure in stops. */
+const chosen = () => ({ strength: Number($("strength").value) / 100, exposure: Number($("exposure").value) });
 
 // Photos come in: chosen, dropped or pasted
 
@@ -168,11 +169,20 @@ async function thumbnail(photo) {
   after.close();
 }
 
-$("strength").addEventListener("input", () => {
-  viewer.strength = strength();
-  $("strength-value").textContent = `${$("strength").value} %`;
+for (const knob of ["strength", "exposure"]) {
+  $(knob).addEventListener("input", turn);
+  $(knob).addEventListener("dblclick", () => {
+    $(knob).value = $(knob).defaultValue;
+    turn();
+  });
+}
+
+function turn() {
+  const { strength, exposure } = Object.assign(viewer, chosen());
+  $("strength-value").textContent = `${Math.round(100 * strength)} %`;
+  $("exposure-value").textContent = `${exposure > 0 ? "+" : exposure < 0 ? "−" : ""}${Math.abs(exposure).toFixed(1)} EV`;
   viewer.draw();
-});
+}
 $("split").addEventListener("input", () => {
   viewer.split = Number($("split").value) / 100;
   viewer.draw();
@@ -228,15 +238,15 @@ async function saving(button, text, action) {
 $("save").addEventListener("click", () =>
   saving($("save"), "Preparing …", async () => {
     const photo = shown;
-    const blob = await engine.finish(photo, strength());
+    const blob = await engine.finish(photo, chosen());
     save(blob, resultName(photo, blob));
   }),
 );
 $("save-all").addEventListener("click", () =>
   saving($("save-all"), "Preparing …", async () => {
-    const [taken, files, chosen] = [new Set(), [], strength()];
+    const [taken, files, choice] = [new Set(), [], chosen()];
     for (const photo of photos.filter((p) => p.state === "done")) {
-      const blob = await engine.finish(photo, chosen);
+      const blob = await engine.finish(photo, choice);
       files.push({ name: resultName(photo, blob, taken), blob });
     }
     save(await zip(files), "bright_photos.zip");

@@ -33,10 +33,10 @@ export async function enhance(file, say) {
   return { before: before.blob, after: after.blob, file: null, notes: after.notes };
 }
 
-/** The result at another strength, as a file of the photo's own format. */
-export async function finish(photo, strength) {
-  if (strength === 1 && photo.file) return photo.file;
-  return (await post(photo.source, `strength=${strength}`, () => {})).blob;
+/** The result as chosen, {strength, exposure}, as a file of the photo's own format. */
+export async function finish(photo, { strength, exposure }) {
+  if (strength === 1 && exposure === 0 && photo.file) return photo.file;
+  return (await post(photo.source, `strength=${strength}&exposure=${exposure}`, () => {})).blob;
 }
 
 async function canShow(file) {

@@ -1,6 +1,9 @@
 // A photo before and after in one canvas: the border between them, strength, zoom and panning.
 //
-// Strength is a blend of the two pictures, done by the canvas itself, so that the slider costs no new computation.
+// Strength is a blend of the two pictures, done by the canvas itself, and exposure a curve over what is visible, so that
+// neither slider costs a new computation.
+
+import { adjust } from "./knob.js";
 
 const LARGEST = 16; // screen pixels for a pixel of the photo
 const STEP = 2;
@@ -13,6 +16,7 @@ export class Viewer {
     this.changed = changed;
     this.before = this.after = null; // ImageBitmap
     this.strength = 1;
+    this.exposure = 0; // stops
     this.split = 0.5; // where the border stands between the photo's visible left and right
     this.zoom = 0; // screen pixels for a pixel of the photo; 0: as fits
     this.centre = [0.5, 0.5]; // of the photo, at the canvas' centre
@@ -132,6 +136,7 @@ export class Viewer {
     context.clip();
     if (this.strength > 0) put(this.after, this.strength);
     context.restore();
+    if (this.exposure !== 0) this.#expose(context, border);
     const thick = Math.max(1, Math.round(2 * devicePixelRatio));
     context.fillStyle = "rgb(255 255 255 / .9)";
     context.fillRect(border - thick / 2, 0, thick, height);
@@ -141,6 +146,21 @@ export class Viewer {
     context.strokeStyle = "rgb(0 0 0 / .35)";
     context.lineWidth = devicePixelRatio;
     context.stroke();
+  }
+
+  /** The knob over what the canvas shows of the result: right of the border, within the photo. */
+  #expose(context, border) {
+    const { width, height } = this.#size();
+    const [x, y] = this.#origin();
+    const inside = (place, most) => Math.min(most, Math.max(0, Math.round(place)));
+    const left = Math.max(border, inside(x, width));
+    const right = inside(x + this.before.width * this.scale, width);
+    const top = inside(y, height);
+    const bottom = inside(y + this.before.height * this.scale, height);
+    if (right <= left || bottom <= top) return;
+    const shown = context.getImageData(left, top, right - left, bottom - top);
+    adjust(shown.data, this.exposure);
+    context.putImageData(shown, left, top);
   }
 
   /** The photo's visible left and right, in screen pixels of the canvas. */
