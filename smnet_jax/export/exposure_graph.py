@@ -44,7 +44,7 @@ def to_onnx_parts(model: Any, params: Mapping[str, Any]) -> tuple[bytes, bytes]:
     for name, value in zip(tone, look.predict(small), strict=True):
         look.node("Identity", [value], name)
     render = _new_graph(params)
-    render.render("low", *tone, "rows", "columns")
+    render.render("low", "rate", "grid", "saturation", "rows", "columns")
     place: dict[str, _Shape] = {"rows": ["height", GRID], "columns": ["width", GRID]}
     return (
         _serialised(look, f"ExposureNet-{model.features}", {"thumbnail": ["batch", THUMBNAIL, THUMBNAIL, 3]}, tone),
@@ -71,12 +71,12 @@ def _serialised(
     import onnx
     from onnx import TensorProto, helper
 
-    values = [
+    taken, given = (
         [helper.make_tensor_value_info(value, TensorProto.FLOAT, shape) for value, shape in side.items()]
         for side in (inputs, outputs)
-    ]
+    )
     proto = helper.make_model(
-        helper.make_graph(graph.nodes, name, *values, initializer=list(graph.constants.values())),
+        helper.make_graph(graph.nodes, name, taken, given, initializer=list(graph.constants.values())),
         opset_imports=[helper.make_opsetid("", graph.opset)],
         ir_version=ir_version(graph.opset),
         producer_name="smnet-jax",
