@@ -82,7 +82,7 @@ def normalise(x: jax.Array) -> jax.Array:
     """RGB in [0, 1], (N,H,W,3), to the mean 0 and deviation 1 of ImageNet that torchvision's weights expect."""
     mean = jnp.array([0.485, 0.456, 0.406], jnp.float32)
     deviation = jnp.array([0.229, 0.224, 0.225], jnp.float32)
-    return (x - mean) / deviation
+    return (x - mean[None, None, None]) / deviation[None, None, None]
 
 
 def vgg16_features(

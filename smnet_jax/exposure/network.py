@@ -80,7 +80,7 @@ def _patches(x: jax.Array, size: int) -> jax.Array:
 def _histogram(level: jax.Array) -> jax.Array:
     """Shares of the pixels by the square root of their level, linear between bins: (N,H,W) -> (N,24)."""
     position = jnp.sqrt(jnp.clip(level, 0, 1)).reshape(level.shape[0], -1, 1) * (BINS - 1)
-    return jnp.maximum(0, 1 - jnp.abs(position - np.arange(BINS, dtype=np.float32))).mean(1)
+    return jnp.maximum(0, 1 - jnp.abs(position - np.arange(BINS, dtype=np.float32)[None, None])).mean(1)
 
 
 def _act(x: jax.Array) -> jax.Array:

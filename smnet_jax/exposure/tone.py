@@ -66,13 +66,13 @@ def curve(level: jax.Array, rate: jax.Array) -> jax.Array:
 
 def _interpolate(position: jax.Array, values: jax.Array) -> jax.Array:
     """Values (...,KNOTS) at `position` (...,1) in [0, 1], linearly -> (...,1)."""
-    distance = jnp.abs(position * (KNOTS - 1) - np.arange(KNOTS, dtype=np.float32))
+    distance = jnp.abs(position * (KNOTS - 1) - np.arange(KNOTS, dtype=np.float32)[None, None, None])
     return jnp.sum(jnp.maximum(0, 1 - distance) * values, -1, keepdims=True)
 
 
 def _saturate(rgb: jax.Array, factor: Any) -> jax.Array:
     """Move colours away from gray (or towards it) by `factor`, but never past black or white."""
-    luma = (rgb * np.array(LUMA, np.float32)).sum(-1, keepdims=True)
+    luma = (rgb * np.array(LUMA, np.float32)[None, None, None]).sum(-1, keepdims=True)
     to_white = (1 - luma) / jnp.maximum(rgb.max(-1, keepdims=True) - luma, 1e-4)
     to_black = luma / jnp.maximum(luma - rgb.min(-1, keepdims=True), 1e-4)
     factor = jnp.minimum(factor, jnp.maximum(1, jnp.minimum(to_white, to_black)))

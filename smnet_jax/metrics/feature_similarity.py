@@ -137,7 +137,8 @@ def _phase_congruency(x: jax.Array, radial: jax.Array, angular: jax.Array, noise
     transform = jnp.fft.fft2(x - lax.stop_gradient(jnp.mean(x, (-2, -1), keepdims=True)))
     energy, amplitude = jnp.zeros_like(x), jnp.zeros_like(x)
     for o in range(ORIENTATIONS):
-        response = jnp.fft.ifft2(transform[:, None] * (radial * angular[o]))  # (N, SCALES, H, W)
+        bank = (radial * angular[o][None]).astype(transform.dtype)
+        response = jnp.fft.ifft2(transform[:, None] * bank[None])  # (N, SCALES, H, W)
         # Scales are summed by Python: a reduction over that axis takes XLA six times as long on a CPU.
         even, odd = ([part[:, s] for s in range(SCALES)] for part in (response.real, response.imag))
         sum_even, sum_odd = _sum(even), _sum(odd)
@@ -176,7 +177,7 @@ def _lower_median(planes: jax.Array) -> jax.Array:
     # The pixel that holds the median changes with every step, and its own gradient says little about where the median
     # goes: take the mean gradient of all pixels near it.
     near = jnp.abs(lax.stop_gradient(flat) - median[:, None]) <= 0.05 * median[:, None]
-    share = jnp.sum(jnp.where(near, flat, 0), 1) / jnp.sum(near, 1)
+    share = jnp.sum(jnp.where(near, flat, 0), 1) / jnp.sum(near, 1, dtype=flat.dtype)
     return median + (share - lax.stop_gradient(share))
 
 

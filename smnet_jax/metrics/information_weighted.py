@@ -181,6 +181,6 @@ def _enlarged(x: jax.Array) -> jax.Array:
         fine = np.clip(2 * np.arange(2 * n) - 1, 0, 4 * n - 4)
         source = np.clip((fine + 0.5) * n / (4 * n - 3) - 0.5, 0, n - 1)
         before = np.minimum(source.astype(int), n - 2)
-        share = (source - before).astype(np.float32).reshape(-1, *[1] * (2 - axis))
+        share = (source - before).astype(np.float32).reshape(1, *[-1 if a == axis else 1 for a in (1, 2)])
         x = jnp.take(x, before, axis) * (1 - share) + jnp.take(x, before + 1, axis) * share
     return x

@@ -84,7 +84,7 @@ def _mean_disagreement(before: jax.Array, after: jax.Array) -> jax.Array:
 
     def differing(rows: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
         index, b, a = rows
-        differ = (b[:, None] >= before) != (a[:, None] >= after)
+        differ = (b[:, None] >= before[None]) != (a[:, None] >= after[None])
         return jnp.where(index, jnp.sum(differ, 1, dtype=jnp.int32), 0)
 
     blocks = tuple(part.reshape(-1, ROWS) for part in (counted, before[filled], after[filled]))

@@ -96,12 +96,12 @@ def _lpips(pred: jax.Array, target: jax.Array, weights: Weights, *, net: Net) ->
     n = len(pred)
     pictures = levels(jnp.concatenate([pred, target])) * (2 / 255) - 1
     distance = jnp.zeros(n)
-    features = _features((pictures - SHIFT) / SCALE, weights["convs"], LAYERS[net])
+    features = _features((pictures - SHIFT[None, None, None]) / SCALE[None, None, None], weights["convs"], LAYERS[net])
     for feature, head in zip(features, weights["heads"], strict=True):
         square = jnp.sum(feature**2, -1, keepdims=True)
         some = square > 0  # the root's slope is infinite at zero: dead positions keep a gradient of zero
         unit = feature / (jnp.where(some, jnp.sqrt(jnp.where(some, square, 1)), 0) + 1e-10)
-        distance += jnp.mean(jnp.sum((unit[:n] - unit[n:]) ** 2 * head, -1), (-2, -1))
+        distance += jnp.mean(jnp.sum((unit[:n] - unit[n:]) ** 2 * head[None, None, None], -1), (-2, -1))
     return distance
 
 
@@ -121,7 +121,7 @@ def _features(
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
             precision="highest",
         )
-        x = jax.nn.relu(x + bias)
+        x = jax.nn.relu(x + bias[None, None, None])
         if layer.tap:
             taps.append(x)
     return taps

@@ -64,7 +64,7 @@ class GFRM(definition.GFRM):
 
     def __call__(self, z: jax.Array, s: jax.Array) -> jax.Array:
         """`s` scales input channels, so it goes into the kernel, and z is read only once."""
-        kernel = (1 + s)[:, None, None, :, None] * self.out.kernel  # (N,1,1,3c,3c)
+        kernel = (1 + s)[:, None, None, :, None] * self.out.kernel[None]  # (N,1,1,3c,3c)
         return self.out_act(layers.product1x1(z, kernel, self.out.bias, precision=self.precision))
 
 

@@ -25,7 +25,7 @@ def conv1x1(
     y = lax.conv_general_dilated(
         x, kernel.astype(x.dtype), (1, 1), "VALID", dimension_numbers=LAYOUT, precision=precision
     )
-    return y if bias is None else y + bias.astype(x.dtype)
+    return y if bias is None else y + bias.astype(x.dtype)[None, None, None]
 
 
 def product1x1(
@@ -40,7 +40,7 @@ def product1x1(
         y = jnp.einsum("nhwi,nio->nhwo", x, kernel[:, 0, 0], precision=precision)
     else:
         y = jnp.einsum("nhwi,io->nhwo", x, kernel[0, 0], precision=precision)
-    return (y if bias is None else y + bias.astype(y.dtype)).astype(x.dtype)
+    return (y if bias is None else y + bias.astype(y.dtype)[None, None, None]).astype(x.dtype)
 
 
 def conv3x3(
@@ -50,7 +50,7 @@ def conv3x3(
     y = lax.conv_general_dilated(
         x, kernel.astype(x.dtype), (1, 1), ((1, 1), (1, 1)), dimension_numbers=LAYOUT, precision=precision
     )
-    return y if bias is None else y + bias.astype(x.dtype)
+    return y if bias is None else y + bias.astype(x.dtype)[None, None, None]
 
 
 def transposed_conv(x: jax.Array, kernel: jax.Array, *, precision: Precision = None) -> jax.Array:

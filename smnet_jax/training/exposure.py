@@ -44,7 +44,9 @@ def loss(model: ExposureNet, params: Any, low: jax.Array, high: jax.Array) -> ja
     small = tone.thumbnail(low)
     found: Any = model.apply({"params": params}, small, method="predict")
     error = tone.render(low, found) - high
-    pred_luma, high_luma = ((x * jnp.array(tone.LUMA)).sum(-1, keepdims=True) for x in (error + high, high))
+    pred_luma, high_luma = (
+        (x * jnp.array(tone.LUMA)[None, None, None]).sum(-1, keepdims=True) for x in (error + high, high)
+    )
     fidelity = 4 * jnp.abs(error).mean() + LOG_WEIGHT * jnp.log(jnp.square(error).mean((1, 2, 3)) + 6e-4).mean()
     darker = small * jnp.exp2(-jnp.linspace(0.05, 0.6, low.shape[0]))[:, None, None, None]
     darker_found: Any = model.apply({"params": params}, darker, method="predict")
@@ -57,9 +59,11 @@ def train_step(
 ) -> tuple[State, jax.Array]:
     """The next state and this step's loss."""
     value, gradient = jax.value_and_grad(lambda params: loss(model, params, low, high))(state.params)
-    updates, opt_state = tx.update(gradient, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    keep = jnp.minimum(0.998, (1.0 + state.step) / (10.0 + state.step))
+    # optax divides counts of steps by numbers, which strict promotion of types would not let it.
+    with jax.numpy_dtype_promotion("standard"):
+        updates, opt_state = tx.update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        keep = jnp.minimum(0.998, (1.0 + state.step) / (10.0 + state.step))
     average = jax.tree.map(lambda a, p: keep * a + (1 - keep) * p, state.average, params)
     return State(state.step + 1, params, average, opt_state), value
 

@@ -30,8 +30,7 @@ def make_optimizer(config: Config, rate: Schedule = lambda _: jnp.float32(1)) ->
         case "muon":
             return optax.chain(clip, _muon(decay))
         case "schedule_free_adamw":
-            # optax's type says that the rate is a number; both parts of it take a schedule.
-            return optax.chain(clip, optax.contrib.schedule_free_adamw(rate, weight_decay=decay))  # type: ignore
+            return optax.chain(clip, optax.contrib.schedule_free_adamw(rate, weight_decay=decay))
         case "prodigy":
             return optax.chain(clip, optax.contrib.prodigy(rate, weight_decay=decay))
     direction = optax.chain(clip, optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8))

@@ -182,13 +182,15 @@ def train_step(
     norm = optax.tree.norm(grads)
     finite = jnp.isfinite(total) & jnp.isfinite(norm)
 
-    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    learning_rate = rate(state.step)
-    factor = 1 if rate_applied else learning_rate
-    params = jax.tree.map(lambda p, u: p + factor * u, state.params, updates)
-    # A young average follows quickly, or it would hold the random initial weights for thousands of steps.
-    decay = jnp.minimum(ema, (1 + state.step) / (10 + state.step))
-    average = optax.incremental_update(params, state.average, 1 - decay) if ema else {}
+    # optax divides counts of steps by numbers, which strict promotion of types would not let it.
+    with jax.numpy_dtype_promotion("standard"):
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        learning_rate = rate(state.step)
+        factor = 1 if rate_applied else learning_rate
+        params = jax.tree.map(lambda p, u: p + factor * u, state.params, updates)
+        # A young average follows quickly, or it would hold the random initial weights for thousands of steps.
+        decay = jnp.minimum(ema, (1 + state.step) / (10 + state.step))
+        average = optax.incremental_update(params, state.average, 1 - decay) if ema else {}
 
     params, opt_state, average = jax.tree.map(
         lambda new, old: jnp.where(finite, new, old),

@@ -55,7 +55,7 @@ def _backward(precision: Precision, saved: tuple[jax.Array, jax.Array], ct: jax.
 
 
 def _summed(x: jax.Array) -> jnp.dtype:
-    return jnp.promote_types(x.dtype, jnp.float32)
+    return jnp.dtype(jnp.float64 if x.dtype == jnp.float64 else jnp.float32)
 
 
 product.defvjp(_forward, _backward)

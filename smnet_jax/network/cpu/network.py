@@ -18,13 +18,13 @@ from smnet_jax.network.layers import Precision
 def conv1x1(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, precision: Precision) -> jax.Array:
     """(N,H,W,I) -> (N,H,W,O) by a kernel of (1,1,I,O), or of (N,1,1,I,O): one for each picture."""
     y = gradients.product(x, kernel.astype(x.dtype)[..., 0, 0, :, :], precision)
-    return (y if bias is None else y + bias.astype(y.dtype)).astype(x.dtype)
+    return (y if bias is None else y + bias.astype(y.dtype)[None, None, None]).astype(x.dtype)
 
 
 def conv3x3(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, precision: Precision) -> jax.Array:
     """(N,H,W,I) -> (N,H,W,O) by a kernel of (3,3,I,O), zero padding of one pixel."""
     y = gradients.conv3x3(x, kernel.astype(x.dtype), precision)
-    return y if bias is None else y + bias.astype(x.dtype)
+    return y if bias is None else y + bias.astype(x.dtype)[None, None, None]
 
 
 class Conv(definition.Conv):
@@ -82,7 +82,7 @@ class GFRM(definition.GFRM):
 
     def __call__(self, z: jax.Array, s: jax.Array) -> jax.Array:
         """`s` scales input channels, so it goes into the kernel, and z is read only once."""
-        kernel = (1 + s)[:, None, None, :, None] * self.out.kernel  # (N,1,1,3c,3c)
+        kernel = (1 + s)[:, None, None, :, None] * self.out.kernel[None]  # (N,1,1,3c,3c)
         return self.out_act(conv1x1(z, kernel, self.out.bias, self.precision))
 
 

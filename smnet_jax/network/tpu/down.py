@@ -32,7 +32,7 @@ def _blurred(x: jax.Array, kernel: jax.Array, precision: Precision) -> jax.Array
     c = kernel.shape[2]
     columns = _columns(kernel)
     rows = jnp.array(_BLUR, kernel.dtype)[:, None, None, None]
-    y = conv(x, rows * columns, ((1, 0), (0, 0)), precision, strides=(2, 1))
+    y = conv(x, rows * columns[None], ((1, 0), (0, 0)), precision, strides=(2, 1))
     # Reflection: row -1 is row 1, and the pixel -1 is pixel 1.
     row = conv(x[:, 1:2], columns[None] / 4, ((0, 0), (0, 0)), precision)
     edge = x[:, :, 1:2, :c] - x[:, :, :1, :c]
@@ -90,7 +90,7 @@ def _blurred_pixels(x: jax.Array, kernel: jax.Array, precision: Precision) -> ja
     tap = jnp.array(_BLUR, kernel.dtype)
     for axis in (1, 2):
         x = jnp.concatenate([lax.slice_in_dim(x, 1, 2, axis=axis), x], axis=axis)  # reflected
-    taps = jnp.outer(tap, tap)[:, :, None, None] * kernel[0, 0]
+    taps = jnp.outer(tap, tap)[:, :, None, None] * kernel[0, 0][None, None]
     return conv(x, taps, ((0, 0), (0, 0)), precision, strides=(2, 2))
 
 

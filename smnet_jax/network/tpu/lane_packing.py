@@ -79,7 +79,7 @@ def conv3x3_to_even(
 
 def masked(x: jax.Array) -> jax.Array:
     """Features in odd phase with the two pixels beside the picture made zero."""
-    return x * valid_mask(*x.shape[2:]).astype(x.dtype)
+    return x * valid_mask(*x.shape[2:])[None, None].astype(x.dtype)
 
 
 def valid_mask(pairs: int, channels: int) -> np.ndarray:
@@ -126,7 +126,7 @@ def border_bias(taps: jax.Array, height: int, columns: int, packing: Packing) ->
     left, right = np.zeros((2, columns, rows.shape[-1]), np.float32)
     first, last = outermost(packing, rows.shape[-1])
     left[0, first] = right[-1, last] = 1
-    return rows.sum(0)[:, None] - left * rows[0][:, None] - right * rows[2][:, None]
+    return rows.sum(0)[:, None] - left[None] * rows[0][:, None] - right[None] * rows[2][:, None]
 
 
 def outermost(packing: Packing, channels: int) -> tuple[slice, slice]:
@@ -197,4 +197,4 @@ _conv_widening.defvjp(_widening_forward, _widening_backward)
 
 
 def _with_bias(y: jax.Array, bias: jax.Array | None) -> jax.Array:
-    return y if bias is None else y + twice(bias).astype(y.dtype)
+    return y if bias is None else y + twice(bias).astype(y.dtype)[None, None, None]

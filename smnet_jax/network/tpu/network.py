@@ -58,13 +58,14 @@ class FEM(definition.FEM):
             bias = lane_packing.twice(bias)
         if self.variant == "lol":
             kernel, taps = self._merged()
-            bias = bias + lane_packing.border_bias(taps, x.shape[1], x.shape[2], self.packing)
+            bias = bias[None, None] + lane_packing.border_bias(taps, x.shape[1], x.shape[2], self.packing)
         else:
+            bias = bias[None, None]
             y = self.reduce_act(self._conv1x1(y, self.reduce))
             y = self.expand_act(self._conv1x1(y, self.expand))
         if self.packing == "even":
             y = lane_packing.masked(y)
-        return self.act2(back(y, kernel, None, precision=self.precision) + bias.astype(x.dtype)) + x
+        return self.act2(back(y, kernel, None, precision=self.precision) + bias[None].astype(x.dtype)) + x
 
     def _conv1x1(self, y: jax.Array, conv: definition.Conv) -> jax.Array:
         if self.packing == "none":
@@ -123,7 +124,9 @@ class GFRM(definition.GFRM):
         kernel: jax.Array = jnp.concatenate(kernels, axis=2)
         # A convolution and no product, for the TPU compiler scales what it reads.
         y = lane_packing.conv1x1(z * scale.astype(z.dtype), kernel, self.precision)
-        return lane_packing.masked(self.out_act(y + lane_packing.twice(self.out.bias).astype(y.dtype)))
+        return lane_packing.masked(
+            self.out_act(y + lane_packing.twice(self.out.bias).astype(y.dtype)[None, None, None])
+        )
 
 
 class LGBlock(definition.LGBlock):

@@ -161,8 +161,8 @@ class _Upsampling(NamedTuple):
             rows = rows[parity[0] :: 2]
         if len(parity) == 2:
             columns = columns[parity[1] :: 2]
-        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))  # four thirds are not a bfloat16
-        return (wide * rows * columns).astype(x.dtype)
+        wide = x.astype(jnp.float64 if x.dtype == jnp.float64 else jnp.float32)  # four thirds are not a bfloat16
+        return (wide * rows[None] * columns[None, None]).astype(x.dtype)
 
 
 def _transposed_conv(kernel: jax.Array, x: jax.Array, pairs: bool) -> tuple[jax.Array, _Upsampling]:
@@ -189,8 +189,8 @@ def _bilinear_up(kernel: jax.Array, x: jax.Array, pairs: bool) -> tuple[jax.Arra
         taps = jnp.asarray(np.outer(along, along)[:, :, None, None]) * kernel
         return taps.astype(x.dtype), _Upsampling(rows, _Axis(w, 2 * w, 4, 2, dilated=True), clamped=True)
     across = np.array([[near, far], [far, near]], np.float32)  # by tap, and by pixel of the pair
-    weights = jnp.asarray(along[:, None, None] * across)
-    taps = weights[:, :, None, :, None] * kernel[0, 0, :, None, :]  # (4,2,I,2,O)
+    weights = jnp.asarray(along[:, None, None] * across[None])
+    taps = weights[:, :, None, :, None] * kernel[:, :, :, None, :]  # (4,2,I,2,O)
     taps = taps.reshape(*taps.shape[:3], -1).astype(x.dtype)
     return taps, _Upsampling(rows, _Axis(w, w + 1, 2, 1, dilated=False), clamped=True)
 
