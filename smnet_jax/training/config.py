@@ -158,6 +158,8 @@ class Config:
     """Latest checkpoints to keep, beside the best."""
     log_steps: int = 10
     """Steps between lines of the log."""
+    log: Literal["", "wandb"] = ""
+    """wandb: tell Weights & Biases too, beside metrics.jsonl and TensorBoard; WANDB_MODE=offline sends nothing."""
     profile: str = ""
     """START:STOP: trace these steps (from 0, STOP excluded) into WORKDIR/profile and print where their time went."""
 
@@ -180,7 +182,19 @@ class Config:
 # What may differ between a checkpoint and the command that resumes it: where and how the run happens, not what it
 # computes.
 FREE_ON_RESUME = frozenset(
-    {"devices", "rows", "parallel", "coordinator", "processes", "process", "threads", "on_nan", "keep", "log_steps"}
+    {
+        "devices",
+        "rows",
+        "parallel",
+        "coordinator",
+        "processes",
+        "process",
+        "threads",
+        "on_nan",
+        "keep",
+        "log_steps",
+        "log",
+    }
     | {"profile", "scan", "accumulate", "vgg", "on_leak"}
     | {"evaluate_epochs", "evaluate_pairs", "checkpoint_minutes", "checkpoint_steps"}
     | {"data", "pair_names"}  # the pictures themselves are compared, wherever they lie

@@ -80,6 +80,19 @@ def any_of(flags: dict[str, bool]) -> dict[str, bool]:
     return dict(zip(flags, map(bool, gathered.any(axis=0)), strict=True))
 
 
+def watches_preemption() -> bool:
+    """Whether JAX itself waits for this process's SIGTERM, to agree with the others on the step after which to stop."""
+    return jax.process_count() > 1 and bool(jax.config.jax_enable_preemption_service)
+
+
+def preempted(step: int) -> bool:
+    """Whether to stop now, before step number `step`, because some process got a SIGTERM: the same answer everywhere.
+
+    Every process must call this at every step.
+    """
+    return watches_preemption() and multihost_utils.reached_preemption_sync_point(step)
+
+
 def summed(values: np.ndarray) -> np.ndarray:
     """Sum over all processes, which must call this together."""
     if jax.process_count() == 1:

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,19 @@ PLAIN_SECONDS = 30.0  # between lines of progress where there is no terminal to 
 class Log:
     """The log of a run in `workdir`. Only the writing process has one that writes (`write`)."""
 
-    def __init__(self, workdir: Path, total_steps: int, *, write: bool = True, console: Console | None = None):
+    def __init__(
+        self,
+        workdir: Path,
+        total_steps: int,
+        *,
+        write: bool = True,
+        console: Console | None = None,
+        wandb: dict[str, Any] | None = None,
+    ):
+        """`wandb`: the run's settings, to tell Weights & Biases too. Raises InputError where it is not installed."""
         self.path = workdir / "metrics.jsonl"
         self._write = write
+        self._wandb = _Wandb(workdir, wandb) if write and wandb is not None else None
         self._tensorboard: _TensorBoard | None = None
         self._workdir = workdir
         self._total = total_steps
@@ -71,6 +82,8 @@ class Log:
                 file.write(json.dumps({"kind": kind, "step": step, "time": round(time.time(), 3), **plain}) + "\n")
             if self._tensorboard is not None:
                 self._tensorboard.scalars(step, {f"{kind}/{name}": value for name, value in values.items()})
+            if self._wandb is not None:
+                self._wandb.scalars(step, {f"{kind}/{name}": value for name, value in values.items()})
         except OSError as error:
             raise InputError(
                 f"{self.path}: cannot be written ({error.strerror}); make room or make it writable and give the same "
@@ -101,6 +114,8 @@ class Log:
         if self._tensorboard is not None:
             with contextlib.suppress(OSError):
                 self._tensorboard.close()
+        if self._wandb is not None:
+            self._wandb.close()
 
 
 class _TensorBoard:
@@ -132,6 +147,41 @@ class _TensorBoard:
 
     def _write(self, step: int, summary: Any) -> None:
         self._file.write_event(self._event(step=step, wall_time=time.time(), summary=summary))
+
+
+class _Wandb:
+    """A run at Weights & Biases, the same one when the training continues. WANDB_MODE, WANDB_PROJECT and its other
+    variables say where to."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any]):
+        try:
+            import wandb
+        except ImportError as error:
+            raise InputError("log wandb: wandb is not installed; pip install 'smnet-jax[wandb]'") from error
+        kept = folder / "wandb.id"
+        if not kept.exists():
+            kept.write_text(secrets.token_hex(4) + "\n", encoding="ascii")
+        try:
+            self._run = wandb.init(
+                project=os.environ.get("WANDB_PROJECT", "smnet"),
+                dir=folder,
+                id=kept.read_text(encoding="ascii").strip(),
+                name=os.environ.get("WANDB_NAME", folder.name),
+                resume="allow",
+                config=settings,
+                settings=wandb.Settings(silent=True, disable_git=True, save_code=False),
+            )
+        except wandb.errors.Error as error:
+            said = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise InputError(f"log wandb: {said}; log in with wandb login, or set WANDB_MODE=offline") from error
+        # A step that comes again after a kill must count: wandb's own step would only grow.
+        self._run.define_metric("*", step_metric="step")
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        self._run.log({"step": step, **values})
+
+    def close(self) -> None:
+        self._run.finish()
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -116,7 +116,8 @@ class Run:
         self.validation: Validation | None = None
         if evaluation is not None:
             self.validation = Validation(self.model.clone(implementation="auto"), evaluation, config.evaluate_pairs)
-        self.log = log.Log(workdir, self.total, write=hosts.is_writer())
+        wandb = configs.to_json(config) if config.log == "wandb" else None
+        self.log = log.Log(workdir, self.total, write=hosts.is_writer(), wandb=wandb)
         self._trained = fingerprint(self.pairs)
         self._evaluated = "" if evaluation is None else f"{fingerprint(evaluation)} {config.evaluate_pairs}"
         self.checkpoints = Checkpoints(workdir, config.keep, self._evaluated)
@@ -195,6 +196,9 @@ class Run:
                     late = 0 < 60 * config.checkpoint_minutes <= time.monotonic() - last_save
                     agreed = hosts.any_of({"save": late, "stop": bool(stopped)})
                     save, stop = save or agreed["save"], agreed["stop"]
+                if hosts.preempted(self.step):
+                    stopped.append(signal.SIGTERM)
+                    stop = True
                 save = save and self.step < self.total  # the end is saved with its scores, and no step twice
                 if tell or evaluate or save or stop:
                     self._tell(span, loader)
@@ -419,7 +423,9 @@ def _stop_signals() -> Iterator[list[int]]:
         received.append(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = {number: signal.signal(number, remember) for number in (signal.SIGTERM, signal.SIGINT)}
+    # Of several processes one alone may be told to end: then JAX's own watch has the signal, and all stop together.
+    numbers = (signal.SIGINT,) if hosts.watches_preemption() else (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, remember) for number in numbers}
     try:
         yield received
     finally:

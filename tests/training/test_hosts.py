@@ -29,9 +29,11 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def start(workdir: Path, steps: int, process: int | None = None, port: int = 0) -> subprocess.Popen:
+def start(
+    workdir: Path, steps: int, process: int | None = None, port: int = 0, changes: dict[str, int] | None = None
+) -> subprocess.Popen:
     """One process of a run of two; of one where `process` is None."""
-    settings = {**SETTINGS, "steps": steps, "workdir": workdir}
+    settings = {**SETTINGS, "steps": steps, "workdir": workdir, **(changes or {})}
     if process is not None:
         settings |= {"coordinator": f"localhost:{port}", "processes": 2, "process": process}
     options = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
@@ -132,3 +134,20 @@ def test_when_one_dies_the_other_ends_and_says_so(tmp_path, victim):
     # JAX's own watch may notice before a collective fails, and aborts the process with a message of its own.
     assert code in (1, -signal.SIGABRT)
     assert "another process of this run has ended" in said or "another task died" in said
+
+
+def test_when_one_is_preempted_all_stop_at_the_same_step_and_continue(tmp_path):
+    """A SIGTERM to one process of two, which look at each other's clocks and signals only every 1,000 steps."""
+    port = free_port()
+    processes = [start(tmp_path, 1_000_000, process, port, {"log-steps": 1000}) for process in (0, 1)]
+    try:
+        deadline = time.monotonic() + 300
+        while len(log.read(tmp_path / "metrics.jsonl")) < 2 and time.monotonic() < deadline:
+            assert all(process.poll() is None for process in processes)
+            time.sleep(0.2)
+    finally:
+        processes[1].send_signal(signal.SIGTERM)
+    for code, said in finish(processes, timeout=200):
+        assert code == 128 + signal.SIGTERM, said
+        assert "Traceback" not in said
+    assert max(int(path.name) for path in (tmp_path / "checkpoints").iterdir() if path.name.isdigit()) < 1000

@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +91,24 @@ def test_a_full_disk_is_told_by_whoever_writes_and_not_by_close(started):
         started.record("train", 1, {"loss": 0.5})
     started.close()
     close()
+
+
+def test_weights_and_biases_offline(tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb", reason="needs the extra wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    for step in (1, 2):  # the second continues the first
+        written = log.Log(tmp_path, 2, wandb={"width": 4})
+        written.start(step - 1)
+        written.record("train", step, {"loss": 0.125 * step})
+        written.close()
+    wandb.teardown()  # its own process has written everything
+    told = [path.read_bytes() for path in sorted((tmp_path / "wandb").glob("offline-run-*/*.wandb"))]
+    assert len(told) == 2 and all(b"train/loss" in content for content in told)
+    assert b"0.125" in told[0] and b"0.25" in told[1]
+    assert all((tmp_path / "wandb.id").read_bytes().strip() in content for content in told)
+
+
+def test_weights_and_biases_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(InputError, match=r"pip install 'smnet-jax\[wandb\]'"):
+        log.Log(tmp_path, 2, wandb={})
