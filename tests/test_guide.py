@@ -76,6 +76,8 @@ def _run(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
                 assert main([name, *rest]) == 0, line
         case ["docker" | "huggingface-cli", *_] if "needs" in comment:
             pass
+        case ["python", example, *_] if "needs" in comment:
+            assert (REPO / example).is_file(), line
         case _:
             raise AssertionError(f"{line}: what is this?")
 
