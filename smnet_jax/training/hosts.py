@@ -82,7 +82,7 @@ def any_of(flags: dict[str, bool]) -> dict[str, bool]:
 
 def watches_preemption() -> bool:
     """Whether JAX itself waits for this process's SIGTERM, to agree with the others on the step after which to stop."""
-    return jax.process_count() > 1 and bool(jax.config.jax_enable_preemption_service)
+    return jax.process_count() > 1 and getattr(jax.config, "jax_enable_preemption_service", False)
 
 
 def preempted(step: int) -> bool:
