@@ -40,8 +40,12 @@ def strict():
 def test_the_network_and_its_gradient(strict, implementation, variant, dtype):
     model = SMNet(variant=variant, width=4, blocks=1, implementation=implementation, dtype=dtype)
     variables = shapes(model.init, jax.random.key(0), LOW)
-    result = jax.eval_shape(jax.value_and_grad(lambda v, x: jnp.mean(model.apply(v, x))), variables, LOW)
-    assert result[0].dtype == jnp.float32
+
+    def mean(variables: Any, low: jax.Array) -> jax.Array:
+        output: Any = model.apply(variables, low)
+        return output.mean()
+
+    assert jax.eval_shape(jax.value_and_grad(mean), variables, LOW)[0].dtype == jnp.float32
     jax.eval_shape(model.for_inference(1, 16).apply, variables, LOW)
 
 
