@@ -19,11 +19,12 @@ from smnet_jax.training.schedule import learning_rate, plan
 from smnet_jax.training.step import TrainState, init_state, train_step
 
 RATE, DECAY = 3e-3, 0.1
+LOUD = 1e4  # prodigy estimates 1e-6 at first: times 1 nothing would be seen to move
 NAMES = ("adamw", "lion", "muon", "schedule_free_adamw", "prodigy")
 
 
 def config(name: str) -> Config:
-    rate = 1.0 if name == "prodigy" else RATE
+    rate = LOUD if name == "prodigy" else RATE
     return Config(optimizer=name, weight_decay=DECAY, learning_rate=rate, steps=6, warmup=2, batch=1)  # type: ignore
 
 
@@ -31,7 +32,7 @@ def theirs(name: str) -> optax.GradientTransformation:
     """As somebody would write it with optax alone, with a warm-up of two steps."""
 
     def rate(step):
-        return (1.0 if name == "prodigy" else RATE) * jnp.minimum(1.0, (step + 1) / 2)
+        return (LOUD if name == "prodigy" else RATE) * jnp.minimum(1.0, (step + 1) / 2)
 
     if name == "muon":
         numbers = {"kernel": optax.contrib.MuonDimensionNumbers((0, 1, 2), 3), "slope": None}
