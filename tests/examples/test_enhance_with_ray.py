@@ -24,6 +24,7 @@ def run(*words: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 def test_two_actors_a_broken_photo_and_a_restart(tmp_path, rng):
     photos, out = tmp_path / "photos", tmp_path / "out"
     (photos / "below").mkdir(parents=True)

@@ -136,6 +136,7 @@ def test_when_one_dies_the_other_ends_and_says_so(tmp_path, victim):
     assert "another process of this run has ended" in said or "another task died" in said
 
 
+@pytest.mark.slow
 def test_when_one_is_preempted_all_stop_at_the_same_step_and_continue(tmp_path):
     """A SIGTERM to one process of two, which look at each other's clocks and signals only every 1,000 steps."""
     port = free_port()
