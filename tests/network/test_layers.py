@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from smnet_jax.network import gpu, layers
 from smnet_jax.network.cpu import resampling
 from smnet_jax.network.cpu.resampling import interleave
-
-TOLERANCE = 1e-6  # a few float32 roundings of values of order one
+from tests.support import tolerances
 
 
 def nchw(x):
@@ -31,7 +30,8 @@ def test_blur_down(x, blur_down):
     tap = torch.tensor([1.0, 2.0, 1.0])
     kernel = (torch.outer(tap, tap) / 16).repeat(4, 1, 1, 1)
     expected = F.conv2d(F.pad(nchw(x), (1, 1, 1, 1), mode="reflect"), kernel, stride=2, groups=4)
-    np.testing.assert_allclose(blur_down(x), nhwc(expected), atol=TOLERANCE)
+    bound = tolerances.summed(9, layers.blur_down(jnp.abs(x)))
+    np.testing.assert_allclose(blur_down(x), nhwc(expected), rtol=0, atol=bound)
 
 
 def _bilinear_up_by_phases(x):
@@ -45,7 +45,8 @@ def _bilinear_up_by_phases(x):
 def test_bilinear_up(rng, bilinear_up, shape):
     x = jnp.asarray(rng.standard_normal(shape), jnp.float32)
     expected = F.interpolate(nchw(x), scale_factor=2, mode="bilinear", align_corners=False)
-    np.testing.assert_allclose(bilinear_up(x), nhwc(expected), atol=TOLERANCE)
+    bound = tolerances.summed(4, layers.bilinear_up(jnp.abs(x)))
+    np.testing.assert_allclose(bilinear_up(x), nhwc(expected), rtol=0, atol=bound)
 
 
 @pytest.mark.parametrize("phases", [False, True])
@@ -55,7 +56,8 @@ def test_transposed_conv(x, rng, phases):
     in_phases = resampling.transposed_conv_phases
     ours = interleave(in_phases(x, kernel)) if phases else layers.transposed_conv(x, kernel)
     expected = F.conv_transpose2d(nchw(x), torch.tensor(weight), stride=2, padding=1, output_padding=1)
-    np.testing.assert_allclose(ours, nhwc(expected), atol=5 * TOLERANCE)
+    bound = tolerances.summed(4 * 4, layers.transposed_conv(jnp.abs(x), jnp.abs(kernel)))  # four taps of four channels
+    np.testing.assert_allclose(ours, nhwc(expected), rtol=0, atol=bound)
 
 
 def test_product1x1_takes_a_kernel_per_picture(x, rng):
@@ -63,7 +65,8 @@ def test_product1x1_takes_a_kernel_per_picture(x, rng):
     bias = jnp.asarray([1.0, 2.0, 3.0])
     together = layers.product1x1(x, kernels, bias)
     alone = [layers.product1x1(x[i : i + 1], kernels[i], bias)[0] for i in range(2)]
-    np.testing.assert_allclose(together, np.stack(alone), atol=TOLERANCE)
+    bound = tolerances.summed(4, layers.product1x1(jnp.abs(x), jnp.abs(kernels), bias))
+    np.testing.assert_allclose(together, np.stack(alone), rtol=0, atol=bound)
 
 
 def test_prelu_at_zero_takes_the_negative_side(rng):

@@ -14,12 +14,14 @@ import jax
 import numpy as np
 
 from smnet_jax.checkpoints import weights
+from smnet_jax.checkpoints.torch_names import flatten
 from smnet_jax.hardware.hlo import Program
 from smnet_jax.network.initialisation import initialise
 from smnet_jax.training import loop, parallel
 from smnet_jax.training import step as steps
 from smnet_jax.training.config import Config
 from smnet_jax.training.schedule import learning_rate, plan
+from tests.support import tolerances
 
 CONFIG = Config(width=4, blocks=1, crop=16, batch=8, loss="l1_ssim", steps=20, ema=0.9, data="made:8", log_steps=1)
 LAYOUTS: dict[str, dict[str, Any]] = {
@@ -31,9 +33,9 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 }
 
 
-def twenty_steps(config: Config) -> tuple[list[np.ndarray], int]:
-    """All arrays of the state after twenty steps from the same start on the same batches, and the bytes that a device
-    puts into sums over devices in each step."""
+def twenty_steps(config: Config) -> tuple[list[dict[str, np.ndarray]], float, int]:
+    """From the same start, on the same batches: parameters and their average before and after twenty steps, the last
+    loss, and the bytes that a device puts into sums over devices in each step."""
     mesh = parallel.make_mesh(config)
     model = steps.make_model(config)
     step = functools.partial(
@@ -46,17 +48,23 @@ def twenty_steps(config: Config) -> tuple[list[np.ndarray], int]:
     )
     compiled: Any = parallel.compile_step(step, mesh, config.parallel)
     state = parallel.replicate(steps.init_state(config, initialise(model, 0)["params"]), mesh)
+    seen = [by_path(state)]
     rng = np.random.default_rng(0)
     for _ in range(20):
         batch = {name: rng.random((8, 16, 16, 3), np.float32) for name in ("low", "high")}
         shared = parallel.share_batch(batch, mesh)
         state, scalars = compiled(state, shared, {})
     sums = Program(compiled.lower(state, shared, {}).compile().as_text()).collective_bytes().get("all-reduce", 0)
-    return [np.asarray(x) for x in [*jax.tree.leaves(state), *jax.tree.leaves(scalars)]], sums
+    return [*seen, by_path(state)], float(np.asarray(scalars["loss"])), sums
+
+
+def by_path(state: steps.TrainState) -> dict[str, np.ndarray]:
+    trees = {"params": state.params, "average": state.average}
+    return {f"{tree}/{path}": array for tree in trees for path, array in flatten(jax.device_get(trees[tree])).items()}
 
 
 def moved_between_device_counts(folder: Path) -> float:
-    """Largest difference of the weights: four steps on eight devices, then on one, against all on one."""
+    """How far the weights are apart: four steps on eight devices, then on one, against all on one."""
     config = dataclasses.replace(CONFIG, steps=8)
     tell = loop.Run._tell
 
@@ -70,17 +78,18 @@ def moved_between_device_counts(folder: Path) -> float:
     for name in ("moved", "still"):
         assert loop.train(dataclasses.replace(config, devices=1), folder / name).finished
     moved, still = (weights.read(folder / name / "weights").params for name in ("moved", "still"))
-    return max(float(np.abs(a - b).max()) for a, b in zip(jax.tree.leaves(moved), jax.tree.leaves(still), strict=True))
+    start = initialise(steps.make_model(config), config.seed)["params"]
+    return tolerances.drift(*(flatten(jax.device_get(params)) for params in (moved, still, start)))
 
 
 def main() -> None:
     parallel.prepare_cpu_devices(8)
-    one, _ = twenty_steps(dataclasses.replace(CONFIG, devices=1))
+    (start, one), loss, _ = twenty_steps(dataclasses.replace(CONFIG, devices=1))
     params = initialise(steps.make_model(CONFIG), 0)["params"]
     found: dict[str, Any] = {"summed": {}, "parameters": sum(4 * x.size for x in jax.tree.leaves(params))}
     for name, change in LAYOUTS.items():
-        other, found["summed"][name] = twenty_steps(dataclasses.replace(CONFIG, **change))
-        found[name] = max(float(np.abs(a.astype(float) - b).max()) for a, b in zip(one, other, strict=True))
+        (_, other), its_loss, found["summed"][name] = twenty_steps(dataclasses.replace(CONFIG, **change))
+        found[name] = tolerances.drift(other, one, start), abs(its_loss - loss) / loss
     with tempfile.TemporaryDirectory() as folder:
         found["moved"] = moved_between_device_counts(Path(folder))
     json.dump(found, sys.stdout)

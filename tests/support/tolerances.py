@@ -12,6 +12,12 @@ AVX-512 gave the digits of the second.
 | `BESIDE_KINKS`: weights of the width-16 trajectory, `drift` | 2.2e-2 | | 6.3e-3 |
 | the same, loss terms over their way | 2.2e-2 | | 2.6e-3 |
 | `ADAM`: two processes and one, `drift` | 3.2e-3 | | 1.8e-6 |
+| the same: eight devices (jit, pmap, rows, accumulated) and one | 3.2e-3 | 3.5e-7 | |
+| the loss of those runs, of its size | 3.2e-3 | 8.1e-8 | |
+| `summed`: blur, bilinear, transposed convolution, over the bound | 1 | 0.21, 0.26, 0.13 | |
+| the same: gradients of 1x1 and 3x3 convolutions written out | 1 | 0.19, 0.06 | |
+| `forward`: tiles and the whole, width 8; by fewer products | 2.8e-6 | 1.1e-7, 2.3e-7 | |
+| the same: a picture in a batch and alone, one block | 1.7e-6 | 1.7e-7 | |
 
 A bound of 1e-6 for our PyTorch network had passed for as long as it ran where the published numbers were made.
 """

@@ -10,13 +10,14 @@ import pytest
 from smnet_jax import InputError
 from smnet_jax.training import parallel
 from smnet_jax.training.config import Config
+from tests.support import tolerances
 
 REPO = __file__.partition("/tests/")[0]
 
 
 @pytest.fixture(scope="module")
 def differences() -> dict[str, Any]:
-    """Largest difference to one device, by layout; and what devices sum up in a step."""
+    """How far each layout ends from one device; and what devices sum up in a step."""
     process = subprocess.run(
         [sys.executable, "-m", "tests.support.eight_devices"],
         cwd=REPO,
@@ -29,7 +30,10 @@ def differences() -> dict[str, Any]:
 
 @pytest.mark.parametrize("layout", ["jit", "pmap", "rows", "accumulated", "accumulated under pmap"])
 def test_twenty_steps_agree_with_one_device(differences, layout):
-    assert differences[layout] <= 1e-5
+    drift, of_loss = differences[layout]
+    print(f"{layout}: weights drift by {drift:.1e}, the loss by {of_loss:.1e}")
+    assert drift <= tolerances.ADAM
+    assert of_loss <= tolerances.ADAM  # it follows the weights, and moves less than they do
 
 
 @pytest.mark.parametrize("layout", ["jit", "pmap", "accumulated", "accumulated under pmap"])
@@ -40,7 +44,7 @@ def test_devices_sum_each_parameter_once(differences, layout):
 
 
 def test_a_checkpoint_continues_on_another_number_of_devices(differences):
-    assert differences["moved"] <= 1e-5
+    assert differences["moved"] <= tolerances.ADAM
 
 
 @pytest.mark.parametrize(

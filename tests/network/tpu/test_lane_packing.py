@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from smnet_jax.network import layers, tpu
+from tests.support import tolerances
 
 BACK = {"even": tpu.unpack, "odd": tpu.unpack_odd}
 
@@ -46,18 +47,19 @@ def test_convolutions_of_pairs_are_those_of_pixels(x, rng, convolve, before, aft
     bias = jnp.asarray(rng.normal(size=4), jnp.float32)
     weights = jnp.asarray(rng.normal(size=(2, 5, 6, 4)), jnp.float32)
 
-    def ours(x, kernel, bias):
+    def ours(x, kernel, bias, weights=weights):
         y = BACK[after](convolve({"even": tpu.pack, "odd": tpu.pack_odd}[before](x), kernel, bias))
         return (weights * y).sum(), y
 
-    def plain(x, kernel, bias):
+    def plain(x, kernel, bias, weights=weights):
         y = layers.conv3x3(x, kernel, bias)
         return (weights * y).sum(), y
 
+    sizes, size = jax.grad(plain, argnums=(0, 1, 2), has_aux=True)(*map(jnp.abs, (x, kernel, bias, weights)))
+
     (found, y), (wanted, z) = (jax.grad(f, argnums=(0, 1, 2), has_aux=True)(x, kernel, bias) for f in (ours, plain))
-    np.testing.assert_allclose(y, z, atol=1e-5)
-    for a, b in zip(found, wanted, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-4)
+    for a, b, of in zip((y, *found), (z, *wanted), (size, *sizes), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerances.summed(2 * 5 * 6, of))  # all pixels, for the kernel
 
 
 @pytest.mark.parametrize("pairs", ["none", "even", "odd"])
@@ -67,7 +69,8 @@ def test_border_bias_is_the_convolution_of_a_constant(rng, pairs):
     columns = {"none": 6, "even": 3, "odd": 4}[pairs]
     found = tpu.border_bias(taps, 5, columns, pairs)[None]
     assert found.shape == (1, 5, columns, 4 if pairs == "none" else 8)
-    np.testing.assert_allclose(BACK.get(pairs, jnp.asarray)(found), expected, atol=1e-5)
+    bound = tolerances.summed(9, layers.conv3x3(jnp.ones((1, 5, 6, 1)), jnp.abs(taps)[:, :, None], None))
+    np.testing.assert_allclose(BACK.get(pairs, jnp.asarray)(found), expected, rtol=0, atol=bound)
 
 
 def test_a_1x1_of_pairs_has_the_gradients_of_one(x, rng):
@@ -81,4 +84,4 @@ def test_a_1x1_of_pairs_has_the_gradients_of_one(x, rng):
         for f in (lambda x, kernel: tpu.conv1x1(x, kernel, None), layers.conv1x1)
     )
     for a, b in zip(ours, plain, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerances.GRADIENT * float(jnp.abs(b).max()))

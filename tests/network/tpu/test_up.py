@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from smnet_jax.network import layers, tpu
+from tests.support import tolerances
 
 
 def up_case(rng, k=8):
@@ -34,7 +35,8 @@ def test_up_is_written_into_its_place(rng, at, pairs):
     filled, part = tpu.up_into(z, at, top, x, kernels, pairs, "highest")
     np.testing.assert_array_equal(filled[..., at : at + size], part)
     assert (np.delete(filled, np.s_[at : at + size], axis=3) == 7).all()
-    np.testing.assert_allclose(pixels(part, pairs), plain_up(top, x, kernels), atol=2e-5)
+    bound = tolerances.summed(4 * 8 + 8 + 4, plain_up(*jax.tree.map(jnp.abs, (top, x, kernels))))
+    np.testing.assert_allclose(pixels(part, pairs), plain_up(top, x, kernels), rtol=0, atol=bound)
 
 
 @pytest.mark.parametrize("pairs", [False, True])
@@ -65,7 +67,7 @@ def test_the_gradient_of_up_keeps_z_and_part_apart(rng, pairs):
         found, wanted = (jax.grad(f, argnums=(0, 1, 2, 3))(*of) for f in (ours, expected))
         values = ours(*of), expected(*of)
         kept = jax.value_and_grad(ours)(*of)[0]  # by the other way of computing it
-    np.testing.assert_allclose(*values, rtol=1e-5)
-    np.testing.assert_allclose(kept, values[0], rtol=1e-5)
+    np.testing.assert_allclose(*values, rtol=tolerances.GRADIENT)
+    np.testing.assert_allclose(kept, values[0], rtol=tolerances.GRADIENT)
     for mine, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
-        np.testing.assert_allclose(mine, other, atol=1e-5 * float(jnp.abs(other).max()))
+        np.testing.assert_allclose(mine, other, rtol=0, atol=tolerances.GRADIENT * float(jnp.abs(other).max()))
