@@ -39,7 +39,6 @@ class VGG16Features(nn.Module):
     """
 
     dtype: Any = jnp.float32
-    precision: Any = None  # of products, as in jax.lax.Precision
     implementation: Implementation = "auto"
 
     @nn.compact
@@ -56,7 +55,7 @@ class VGG16Features(nn.Module):
                 pairs = False
             for name, inputs, outputs in block:
                 conv = Convolution(inputs, outputs, name=name)
-                x = nn.relu(conv(x, pairs, self.precision))
+                x = nn.relu(conv(x, pairs))
             features.append(x)
         return features[0], features[1], features[2], features[3]
 
@@ -72,10 +71,10 @@ class Convolution(nn.Module):
     outputs: int
 
     @nn.compact
-    def __call__(self, x: jax.Array, pairs: bool, precision: Any) -> jax.Array:
+    def __call__(self, x: jax.Array, pairs: bool) -> jax.Array:
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, self.inputs, self.outputs))
         bias = self.param("bias", nn.initializers.zeros, (self.outputs,))
-        return (tpu if pairs else layers).conv3x3(x, kernel, bias, precision=precision)
+        return (tpu if pairs else layers).conv3x3(x, kernel, bias)
 
 
 def normalise(x: jax.Array) -> jax.Array:
@@ -90,11 +89,10 @@ def vgg16_features(
     x: jax.Array,
     *,
     dtype: Any = jnp.float32,
-    precision: Any = None,
     implementation: Implementation = "auto",
 ) -> Features:
     """The four features of RGB in [0, 1], (N,H,W,3), normalised here; `VGG16Features` says the shapes."""
-    return VGG16Features(dtype, precision, implementation).apply(variables, normalise(x))  # type: ignore[return-value]
+    return VGG16Features(dtype, implementation).apply(variables, normalise(x))  # type: ignore[return-value]
 
 
 def shapes() -> dict[str, Any]:

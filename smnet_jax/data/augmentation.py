@@ -18,21 +18,20 @@ def to_float(example: Example) -> Example:
     }
 
 
-def crop_and_flip(example: Example, size: int | None, rng: np.random.Generator, *, flips: bool = True) -> Example:
-    """One `size` x `size` window of `low` and `high` (None: all of it), then the same flips; names pass.
+def crop_and_flip(example: Example, size: int, rng: np.random.Generator) -> Example:
+    """One `size` x `size` window of `low` and `high`, then the same flips; names pass.
 
     The corner is uniform over all windows inside the picture, as in the published code. Vertical flip, horizontal
     flip and rotation by 180 degrees follow independently, each with probability 1/2.
     """
     height, width = example["high"].shape[:2]
-    rows, columns = (height, width) if size is None else (size, size)
-    if min(height, width) < min(rows, columns):
+    if min(height, width) < size:
         raise InputError(f"{example['name']}: {width}x{height} is smaller than the crop of {size}; use a smaller crop")
-    top, left = int(rng.integers(height - rows + 1)), int(rng.integers(width - columns + 1))
-    vertical, horizontal, turn = (rng.random(3) < 0.5) & flips
+    top, left = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
+    vertical, horizontal, turn = rng.random(3) < 0.5
 
     def apply(picture: np.ndarray) -> np.ndarray:
-        window = picture[top : top + rows, left : left + columns]
+        window = picture[top : top + size, left : left + size]
         # Rotation by 180 degrees is both flips once more.
         if vertical != turn:
             window = window[::-1]
@@ -53,24 +52,6 @@ def resize(example: Example, size: tuple[int, int]) -> Example:
         return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
 
     return {key: apply(value) if key in ("low", "high") else value for key, value in example.items()}
-
-
-@dataclasses.dataclass(frozen=True)
-class MixedCrops:
-    """Step -> crop size: each step draws one of `sizes` (pixels) by (seed, step), so that a batch has one shape.
-
-    Global pooling sees the crop for the picture; training at several sizes keeps it from relying on one.
-    """
-
-    sizes: tuple[int, ...]
-    seed: int = 0
-
-    def __call__(self, step: int) -> int:
-        return int(np.random.default_rng((self.seed, step)).choice(self.sizes))
-
-    @property
-    def largest(self) -> int:
-        return max(self.sizes)
 
 
 @dataclasses.dataclass(frozen=True)

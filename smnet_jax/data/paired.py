@@ -48,10 +48,6 @@ class PairedFolder:
         self.brighter = checked.brighter
         self._pictures = checked.pictures
 
-    @property
-    def in_memory(self) -> bool:
-        return self._pictures is not None
-
     def __len__(self) -> int:
         return len(self.pairs)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from smnet_jax.data.augmentation import MixedCrops, crop_and_flip, resize, to_float
+from smnet_jax.data.augmentation import crop_and_flip, resize, to_float
 from smnet_jax.data.sources import Example, Source, cut_example, sizes
 from smnet_jax.errors import InputError
 from smnet_jax.host import root_logger
@@ -22,6 +22,7 @@ with root_logger.untouched():
 Transform = Callable[[Example, np.random.Generator], Example]
 
 ORDER, CUT = 0, 1  # the two independent streams of random numbers of one seed
+PREFETCH = 4  # batches
 
 
 class Loader:
@@ -35,50 +36,27 @@ class Loader:
         self,
         read: Callable[[int], Example],
         rows: int,
-        fingerprint: dict[str, int],
         steps_per_epoch: int,
         source: Source,
         threads: int,
-        prefetch: int,
     ):
         self.steps_per_epoch = steps_per_epoch
         self._source = source
-        self._fingerprint = fingerprint
-        self._step = 0
         dataset = grain.MapDataset.range(sys.maxsize).map(read).batch(rows, drop_remainder=True)
         # grain's default buffer holds 500 elements, which after the batching above are 500 batches.
-        options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(prefetch, threads) if threads else 0)
+        options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(PREFETCH, threads) if threads else 0)
         self._batches = iter(dataset.to_iter_dataset(options))
 
     def __iter__(self) -> "Loader":
         return self
 
     def __next__(self) -> dict[str, np.ndarray]:
-        batch = next(self._batches)
-        self._step += 1
-        return batch
-
-    @property
-    def step(self) -> int:
-        """The step whose batch comes next."""
-        return self._step
+        return next(self._batches)
 
     def seek(self, step: int) -> "Loader":
         """Make the batch of `step` (from 0) the next one, at once, whatever came before."""
         grain.experimental.set_next_index(self._batches, step)
-        self._step = step
         return self
-
-    def get_state(self) -> dict[str, int]:
-        """The position as a dict of ints, for a checkpoint."""
-        return {"step": self._step, **self._fingerprint}
-
-    def set_state(self, state: dict[str, int]) -> None:
-        """Continue from `get_state()`. Raises InputError if the data, batch or seed are not those of the state."""
-        if changed := [key for key, value in self._fingerprint.items() if state.get(key) != value]:
-            told = ", ".join(f"{key} was {state.get(key)}, is {self._fingerprint[key]}" for key in changed)
-            raise InputError(f"data position: {told}; the batches would not be the same, so start a new run")
-        self.seek(int(state["step"]))
 
     def names(self, batch: dict[str, Any]) -> list[str]:
         """The file names of a batch's pairs (decodes them: for messages)."""
@@ -93,13 +71,11 @@ def make_loader(
     source: Source,
     *,
     batch: int,
-    crop: int | MixedCrops | None,
+    crop: int,
     seed: int,
     process_index: int = 0,
     process_count: int = 1,
     threads: int = 2,
-    prefetch: int = 4,
-    augment: bool = True,
     resize_to: tuple[int, int] | None = None,
     transforms: Sequence[Transform] = (),
 ) -> Loader:
@@ -108,25 +84,21 @@ def make_loader(
     An epoch is a new permutation of the pairs cut into len(source) // batch steps; the ragged rest is dropped, so no
     batch straddles two epochs (48 steps on LOL's 485 pairs at batch 10, as the recipe has it). `batch` is the global
     batch: process p gets rows p*b..(p+1)*b of it, b = batch / process_count, the same rows whatever the count.
-    `resize_to` (height, width) shrinks or stretches whole pictures before the crop, and `crop` None takes them whole;
-    `augment` switches the flips (crops stay random); `transforms` get the float32 crop and a random generator.
-    `threads` 0 reads in the caller.
+    `resize_to` (height, width) shrinks or stretches whole pictures before the crop; `transforms` get the float32 crop
+    and a random generator. `threads` 0 reads in the caller.
 
-    Raises InputError where the batch does not divide among the processes or exceeds the source, where pictures are
-    smaller than the crop, or where whole pictures differ in size.
+    Raises InputError where the batch does not divide among the processes or exceeds the source, and where pictures are
+    smaller than the crop.
     """
     if batch < 1 or batch % process_count:
         raise InputError(f"batch {batch}: must be a multiple of the {process_count} processes")
     if len(source) < batch:
         raise InputError(f"batch {batch}: the data has only {len(source)} pairs; use a smaller batch")
     known = [resize_to] if resize_to else sizes(source) or []
-    if crop is None and len(set(known)) > 1:
-        raise InputError(f"crop none: the pictures have {len(set(known))} different sizes; give a crop or resize them")
-    largest = crop.largest if isinstance(crop, MixedCrops) else crop or 1
-    if small := [i for i, size in enumerate(known) if min(size) < largest]:
+    if small := [i for i, size in enumerate(known) if min(size) < crop]:
         height, width = known[small[0]]
         raise InputError(
-            f"crop {largest}: {len(small)} of {len(known)} pictures are smaller, the first is {width}x{height}; "
+            f"crop {crop}: {len(small)} of {len(known)} pictures are smaller, the first is {width}x{height}; "
             "use a smaller crop"
         )
 
@@ -143,17 +115,15 @@ def make_loader(
         epoch, step_of_epoch = divmod(step, steps_per_epoch)
         index = int(order(epoch)[step_of_epoch * batch + process_index * rows + offset])
         rng = np.random.default_rng((seed, CUT, epoch, index))
-        size = crop(step) if isinstance(crop, MixedCrops) else crop
 
         def cut(example: Example) -> Example:
             if resize_to is not None:
                 example = resize(example, resize_to)
-            return to_float(crop_and_flip(example, size, rng, flips=augment))
+            return to_float(crop_and_flip(example, crop, rng))
 
         example = cut_example(source, index, cut, rng)
         for transform in transforms:
             example = transform(example, rng)
         return {"low": example["low"], "high": example["high"], "index": np.int32(index)}
 
-    fingerprint = {"pairs": len(source), "batch": batch, "seed": seed}
-    return Loader(read, rows, fingerprint, steps_per_epoch, source, threads, prefetch)
+    return Loader(read, rows, steps_per_epoch, source, threads)

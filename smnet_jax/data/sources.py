@@ -116,22 +116,17 @@ def picture_hash(picture: np.ndarray) -> str:
     return hashlib.blake2b(repr(picture.shape).encode() + picture.tobytes(), digest_size=16).hexdigest()
 
 
-def holdout(
-    source: Source, *, fraction: float | None = None, count: int | None = None, seed: int = 0
-) -> tuple[Subset, Subset]:
+def holdout(source: Source, *, fraction: float, seed: int = 0) -> tuple[Subset, Subset]:
     """Split `source` into (training, validation), pairs with the same `high` picture always on the same side.
 
     152 of LOL's 485 targets fall into 66 groups of identical pictures (one scene at several exposures): a split by
     file would train on the answers to the validation set. Groups are taken whole, in an order that depends on the
-    pixels and `seed` alone, so renaming or adding files moves few pairs. Validation holds `count` pairs (or
-    `fraction` of all, rounded) where whole groups allow, else slightly fewer.
+    pixels and `seed` alone, so renaming or adding files moves few pairs. Validation holds
+    `fraction` of all pairs, rounded, where whole groups allow, else slightly fewer.
 
-    Raises InputError unless exactly one of `fraction` in (0, 1) and `count` is given and both sides get a pair.
+    Raises InputError unless both sides get a pair.
     """
-    if (fraction is None) == (count is None):
-        raise InputError("holdout: give either a fraction or a count of pairs")
-    wanted = round(fraction * len(source)) if fraction is not None else count
-    assert wanted is not None
+    wanted = round(fraction * len(source))
     if not 0 < wanted < len(source):
         raise InputError(f"holdout: {wanted} of {len(source)} pairs cannot be held out; both sides need at least one")
     hashes = getattr(source, "high_hashes", None) or [picture_hash(source[i]["high"]) for i in range(len(source))]

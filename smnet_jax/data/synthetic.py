@@ -13,30 +13,29 @@ from smnet_jax.data.decoding import decode
 from smnet_jax.data.sources import Cut, Example
 from smnet_jax.errors import InputError
 
+LONG_SIDE = 1024  # pixels
+
 
 class SyntheticFolder:
-    """The photographs of `root` as targets, each with a `low` made by `darkening`.
+    """The photographs of `root` as targets, each with a `low` that `darkening` makes of it.
 
     `source[i]` is darkened whole with parameters and noise that follow from (`seed`, i): always the same picture, for
     validation. The training pipeline asks for `darkened_cut` instead and gets new darkness for every crop.
-    Photographs longer than `long_side` pixels are first reduced to it: a 128-pixel crop of a phone's 4000 shows
-    nothing but a wall, and the noise of the original goes too. None keeps them. Checks and memory as `PairedFolder`.
+    Photographs longer than LONG_SIDE pixels are first reduced to it: a 128-pixel crop of a phone's 4000 shows nothing
+    but a wall, and the noise of the original goes too. Checks and memory are those of `PairedFolder`.
     """
 
     def __init__(
         self,
         root: str | os.PathLike[str],
-        darkening: DarkeningRanges | None = None,
         *,
         seed: int = 0,
-        long_side: int | None = 1024,
         at_least: int = 1,
         memory_bytes: int = 2 << 30,
         progress: bool = False,
     ):
-        self.darkening = darkening or DarkeningRanges()
+        self.darkening = DarkeningRanges()
         self.seed = seed
-        self.long_side = long_side
         self.paths = pictures_in(root, nested=True)
         if not self.paths:
             raise InputError(f"{root}: no pictures; put PNG or JPEG photographs here")
@@ -71,8 +70,8 @@ class SyntheticFolder:
     def _decode(self, path: Path) -> np.ndarray:
         picture = decode(path)
         height, width = picture.shape[:2]
-        if self.long_side is None or max(height, width) <= self.long_side:
+        if max(height, width) <= LONG_SIDE:
             return picture
-        ratio = self.long_side / max(height, width)
+        ratio = LONG_SIDE / max(height, width)
         size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
         return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))

@@ -15,9 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("data_dir", help="folder to write to, then: smnet train ... --data tfds:DATA_DIR/NAME")
     args = parser.parse_args(arguments)
     try:
-        from smnet_jax.data.tfds_fivek import MitAdobeFivek
-        from smnet_jax.data.tfds_lol import Lol
-        from smnet_jax.data.tfds_records import prepare
+        from smnet_jax.data.tfds_records import Lol, MitAdobeFivek, prepare  # needs the extra `tfds`
 
         builder_class = {"fivek": MitAdobeFivek, "lol": Lol}[args.name]
         builder = prepare(builder_class, args.pictures, args.data_dir, progress=True)

@@ -27,9 +27,9 @@ def bytes_needed(height: int, width: int, model: SMNet, *, window: bool = False)
     return height * width * (maps * model.width * np.dtype(model.dtype).itemsize + _PICTURES * 12)
 
 
-def available_memory(device: jax.Device | None = None) -> int:
-    """Bytes that `device` (the default one if None) could still give to this process."""
-    device = jax.devices()[0] if device is None else device
+def available_memory() -> int:
+    """Bytes that JAX's default device could still give to this process."""
+    device = jax.devices()[0]
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats["bytes_in_use"]

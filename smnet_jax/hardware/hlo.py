@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterator
 
+PACKAGE = "smnet_jax"
 _BITS = {"pred": 8, "bf16": 16, "token": 0}  # others end in their bits: f32, s8, u4, f8e4m3fn
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "collective-permute", "all-to-all", "collective-broadcast")
 
@@ -66,12 +67,12 @@ class Instruction:
 class Program:
     """A compiled program, from its text.
 
-    package: file names are shortened to begin here, and frames of other files are left out of `source` where one of
-        these is at hand.
+    File names are shortened to begin at PACKAGE. Where a frame of the package is at hand, `source` leaves out those of
+    other files.
     """
 
-    def __init__(self, text: str, package: str = "smnet_jax") -> None:
-        self.text, self.package = text, package
+    def __init__(self, text: str) -> None:
+        self.text = text
         self.computations: dict[str, dict[str, Instruction]] = {}
         self.roots: dict[str, str] = {}  # computation -> the instruction whose value it returns
         self.entry = computation = ""
@@ -206,12 +207,12 @@ class Program:
         while frame in self._frames and len(chain) < 1000:
             place, frame = self._frames[frame]
             chain.append(place)
-        ours = [place for place in chain if f"/{self.package}/" in place]
+        ours = [place for place in chain if f"/{PACKAGE}/" in place]
         return " < ".join(self._short(place) for place in (ours or chain)[:2])
 
     def _short(self, place: str) -> str:
-        _, found, rest = place.rpartition(f"/{self.package}/")
-        return f"{self.package}/{rest}" if found else place.rpartition("/")[2]
+        _, found, rest = place.rpartition(f"/{PACKAGE}/")
+        return f"{PACKAGE}/{rest}" if found else place.rpartition("/")[2]
 
 
 def _instruction(line: str) -> Instruction | None:

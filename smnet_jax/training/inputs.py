@@ -119,7 +119,7 @@ def _open_one(name: str, config: Config, progress: bool) -> tuple[Source, Source
         folder = Path(rest).expanduser()
         return SyntheticFolder(folder, seed=config.seed, at_least=least, progress=progress), None, []
     if kind == "tfds":
-        from smnet_jax.data.tfds_sources import open_tfds  # needs the extra `tfds`
+        from smnet_jax.data.tfds_records import open_tfds  # needs the extra `tfds`
 
         train = open_tfds(Path(rest).expanduser(), "train")
         if train is None:

@@ -28,7 +28,6 @@ class Log:
         total_steps: int,
         *,
         write: bool = True,
-        console: Console | None = None,
         wandb: dict[str, Any] | None = None,
     ):
         """`wandb`: the run's settings, to tell Weights & Biases too. Raises InputError where it is not installed."""
@@ -39,7 +38,7 @@ class Log:
         self._workdir = workdir
         self._total = total_steps
         self._last_line = -PLAIN_SECONDS
-        self.console = console or Console(stderr=True)
+        self.console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),

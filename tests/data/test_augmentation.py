@@ -5,7 +5,7 @@ import collections
 import numpy as np
 import pytest
 
-from smnet_jax.data.augmentation import Daylight, LowGain, LowNoise, MixedCrops, crop_and_flip, resize, to_float
+from smnet_jax.data.augmentation import Daylight, LowGain, LowNoise, crop_and_flip, resize, to_float
 from smnet_jax.errors import InputError
 
 DRAWS = 4000
@@ -87,13 +87,6 @@ def test_each_of_the_eight_draws_does_what_it_says(vertical, horizontal, turn):
     np.testing.assert_array_equal(out["high"], expected)
 
 
-def test_flips_off_keeps_the_orientation(coordinates):
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        high = crop_and_flip(coordinates(1)[0], 16, rng, flips=False)["high"]
-        assert high[0, 0, 0] < high[0, 1, 0] and high[0, 0, 1] < high[1, 0, 1]
-
-
 def test_too_small_is_refused(coordinates):
     with pytest.raises(InputError, match=r"0\.png: 40x24 is smaller than the crop of 28"):
         crop_and_flip(coordinates(1)[0], 28, np.random.default_rng(0))
@@ -113,16 +106,6 @@ def test_resize_takes_both_to_the_size(coordinates):
     np.testing.assert_allclose(out["low"].astype(int) + out["high"], 255, atol=1)
     same = coordinates(1)[0]
     assert resize(same, (24, 40))["high"] is same["high"]
-
-
-def test_mixed_crops_follow_seed_and_step():
-    crop = MixedCrops((64, 96, 128), seed=3)
-    drawn = [crop(step) for step in range(600)]
-    assert drawn == [MixedCrops((64, 96, 128), seed=3)(step) for step in range(600)]
-    assert drawn != [MixedCrops((64, 96, 128), seed=4)(step) for step in range(600)]
-    for size in crop.sizes:
-        assert abs(drawn.count(size) - 200) < 4 * np.sqrt(600 * 2 / 9)
-    assert crop.largest == 128
 
 
 def test_low_noise_has_the_drawn_deviation_and_spares_high():

@@ -23,14 +23,18 @@ def test_reads_pairs_by_name_in_order(make_pairs):
 def test_streamed_equals_kept(make_pairs):
     root = make_pairs(3)
     kept, streamed = PairedFolder(root), PairedFolder(root, memory_bytes=2 * 20 * 28 * 3 * 3 - 1)
-    assert kept.in_memory and not streamed.in_memory
     for index in range(3):
         for side in ("low", "high"):
             np.testing.assert_array_equal(kept[index][side], streamed[index][side])
 
 
 def test_memory_limit_counts_both_pictures_exactly(make_pairs):
-    assert PairedFolder(make_pairs(3), memory_bytes=2 * 20 * 28 * 3 * 3).in_memory
+    root, both = make_pairs(3), 2 * 20 * 28 * 3 * 3
+    kept, streamed = (PairedFolder(root, memory_bytes=limit) for limit in (both, both - 1))
+    (root / "train" / "high" / "1.png").unlink()
+    assert kept[1]["high"].shape == (20, 28, 3)
+    with pytest.raises(InputError, match=r"1\.png"):
+        streamed[1]
 
 
 def test_other_splits_and_none(make_pairs):

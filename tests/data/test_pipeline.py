@@ -1,7 +1,6 @@
 """The promise of the loader: seed and step give the batch, whatever the threads, processes and restarts."""
 
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -9,10 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from smnet_jax.data.augmentation import LowGain, LowNoise, MixedCrops
+from smnet_jax.data.augmentation import LowGain, LowNoise
 from smnet_jax.data.paired import PairedFolder
 from smnet_jax.data.pipeline import make_loader
-from smnet_jax.data.sources import Concatenated
 from smnet_jax.errors import InputError
 
 
@@ -56,10 +54,9 @@ def test_batches_are_float_pairs_with_their_index(load, coordinates):
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_thread_count_changes_nothing(load, coordinates, threads):
     transforms = (LowNoise(0.1), LowGain(0.5))
-    crop = MixedCrops((8, 12, 16))
     assert_equal(
-        take(load(coordinates(23), threads=threads, crop=crop, transforms=transforms), 12),
-        take(load(coordinates(23), threads=0, crop=crop, transforms=transforms), 12),
+        take(load(coordinates(23), threads=threads, transforms=transforms), 12),
+        take(load(coordinates(23), threads=0, transforms=transforms), 12),
     )
 
 
@@ -98,11 +95,9 @@ def test_restart_continues_bit_for_bit(load, coordinates, threads, stop):
     whole = take(load(coordinates(23)), 14)
     first = load(coordinates(23), threads=threads)
     take(first, stop)
-    assert first.step == stop
-    state = json.loads(json.dumps(first.get_state()))  # as a checkpoint keeps it
     second = load(coordinates(23), threads=2 - threads)
-    next(second)  # prefetching has begun when the state arrives
-    second.set_state(state)
+    next(second)  # prefetching has begun when the step is told
+    second.seek(stop)
     assert_equal(take(second, 14 - stop), whole[stop:])
 
 
@@ -111,18 +106,10 @@ def test_seek_goes_both_ways(load, coordinates):
     whole = take(loader, 10)
     for step in (6, 0, 9, 3):
         assert_equal([next(loader.seek(step))], [whole[step]])
-        assert loader.step == step + 1
 
 
 def test_far_steps_are_reached_at_once(load, coordinates):
     assert next(load(coordinates(23)).seek(10_000_000))["index"].shape == (5,)
-
-
-def test_a_state_of_other_data_is_refused(load, coordinates):
-    state = load(coordinates(23)).get_state()
-    for other in (load(coordinates(22)), load(coordinates(23), batch=4), load(coordinates(23), seed=8)):
-        with pytest.raises(InputError, match=r"data position: (pairs|batch|seed) was \d+, is \d+"):
-            other.set_state(state)
 
 
 def test_another_python_process_gives_the_same_batches(load, make_pairs):
@@ -161,36 +148,11 @@ def test_processes_share_the_same_global_batch(load, coordinates, processes):
         assert_equal([{key: np.concatenate([part[key] for part in parts]) for key in whole}], [whole])
 
 
-def test_resuming_on_another_number_of_processes(load, coordinates):
-    whole = take(load(coordinates(23), batch=6), 8)
-    state = load(coordinates(23), batch=6, process_index=1, process_count=2).seek(5).get_state()
-    third = load(coordinates(23), batch=6, process_index=2, process_count=3)
-    third.set_state(state)
-    assert_equal(take(third, 3), [{key: value[4:] for key, value in batch.items()} for batch in whole[5:]])
-
-
-def test_mixed_crops_give_one_shape_per_step(load, coordinates):
-    crop = MixedCrops((8, 12, 16), seed=1)
-    for step, batch in enumerate(take(load(coordinates(23), crop=crop, threads=2), 12)):
-        assert batch["high"].shape == (5, crop(step), crop(step), 3)
-
-
 def test_resize_comes_before_the_crop(load, coordinates):
     """Whole small pictures: both axes halved, nothing cut off."""
-    batch = next(load(coordinates(23, 24, 40), crop=12, resize_to=(12, 12), augment=False))
-    xs, ys = batch["high"][0, 6, :, 0] * 255, batch["high"][0, :, 6, 1] * 255
+    batch = next(load(coordinates(23, 24, 40), crop=12, resize_to=(12, 12)))
+    xs, ys = np.sort(batch["high"][0, 6, :, 0]) * 255, np.sort(batch["high"][0, :, 6, 1]) * 255  # flips undone
     assert xs[0] < 3 and xs[-1] > 36 and ys[0] < 2 and ys[-1] > 21
-
-
-def test_whole_pictures(load, coordinates):
-    batch = next(load(coordinates(6), crop=None, augment=False))
-    assert batch["high"].shape == (5, 24, 40, 3)
-    for row, index in enumerate(batch["index"]):
-        np.testing.assert_array_equal(np.rint(batch["high"][row] * 255), coordinates(6)[int(index)]["high"])
-    mixed = Concatenated([coordinates(3), coordinates(3, 40, 24)])
-    assert next(load(mixed, crop=None, resize_to=(12, 20)))["low"].shape == (5, 12, 20, 3)
-    with pytest.raises(InputError, match="crop none: the pictures have 2 different sizes"):
-        load(mixed, crop=None)
 
 
 def test_transforms_touch_low_only(load, coordinates):
@@ -206,7 +168,6 @@ def test_transforms_touch_low_only(load, coordinates):
         ({"batch": 5, "process_count": 2}, "batch 5: must be a multiple of the 2 processes"),
         ({"batch": 0}, "batch 0"),
         ({"crop": 28}, "crop 28: 23 of 23 pictures are smaller, the first is 40x24"),
-        ({"crop": MixedCrops((8, 28))}, "crop 28"),
         ({"crop": 16, "resize_to": (12, 20)}, "crop 16: 1 of 1 pictures are smaller, the first is 20x12"),
     ],
 )

@@ -26,36 +26,34 @@ def names(source):
 
 
 def test_holdout_keeps_equal_targets_together():
-    training, validation = holdout(Bracketed(), count=9)
+    training, validation = holdout(Bracketed(), fraction=0.3)
     assert len(training) == 21 and len(validation) == 9
     assert names(training) | names(validation) == names(Bracketed())
     targets = [{int(name) // 3 for name in names(side)} for side in (training, validation)]
     assert not targets[0] & targets[1]
 
 
-def test_holdout_never_exceeds_the_count_and_takes_fractions():
-    assert len(holdout(Bracketed(), count=11)[1]) == 9
+def test_holdout_never_exceeds_the_fraction():
+    assert len(holdout(Bracketed(), fraction=11 / 30)[1]) == 9
     assert len(holdout(Bracketed(), fraction=0.4)[1]) == 12
 
 
 def test_holdout_depends_on_seed_and_pixels_not_on_order():
-    first = names(holdout(Bracketed(), count=9, seed=1)[1])
-    assert names(holdout(Bracketed(), count=9, seed=1)[1]) == first
-    assert names(holdout(Bracketed(reversed(range(30))), count=9, seed=1)[1]) == first
-    assert len({frozenset(names(holdout(Bracketed(), count=9, seed=seed)[1])) for seed in range(8)}) > 4
+    first = names(holdout(Bracketed(), fraction=0.3, seed=1)[1])
+    assert names(holdout(Bracketed(), fraction=0.3, seed=1)[1]) == first
+    assert names(holdout(Bracketed(reversed(range(30))), fraction=0.3, seed=1)[1]) == first
+    assert len({frozenset(names(holdout(Bracketed(), fraction=0.3, seed=seed)[1])) for seed in range(8)}) > 4
 
 
-@pytest.mark.parametrize(
-    "arguments", [{}, {"count": 3, "fraction": 0.1}, {"count": 0}, {"count": 30}, {"fraction": 1.0}]
-)
-def test_holdout_refuses_what_cannot_be(arguments):
+@pytest.mark.parametrize("fraction", [0.0, 0.01, 0.99, 1.0, 1.5])
+def test_holdout_refuses_what_cannot_be(fraction):
     with pytest.raises(InputError, match="holdout"):
-        holdout(Bracketed(), **arguments)
+        holdout(Bracketed(), fraction=fraction)
 
 
-def test_holdout_refuses_groups_larger_than_the_count():
+def test_holdout_refuses_groups_larger_than_the_fraction():
     with pytest.raises(InputError, match="no group of equal targets has 2 pairs or fewer"):
-        holdout(Bracketed(), count=2)
+        holdout(Bracketed(), fraction=2 / 30)
 
 
 def test_hash_sees_pixels_and_shape():

@@ -51,16 +51,18 @@ def test_streamed_equals_kept(photos):
 
 
 def test_large_photographs_are_reduced(photos):
-    source = SyntheticFolder(photos, long_side=24)
-    assert source.sizes == [(16, 24)] * 6
-    assert source[0]["high"].shape == (16, 24, 3)
-    assert SyntheticFolder(photos, long_side=None).sizes == [(32, 48)] * 6
+    Image.new("RGB", (1280, 40)).save(photos / "6.png")
+    source = SyntheticFolder(photos)
+    assert source.sizes == [(32, 48)] * 6 + [(32, 1024)]
+    assert source[6]["high"].shape == (32, 1024, 3)
 
 
 def test_loader_darkens_anew_every_epoch_and_reproducibly(photos):
     """Darkening without noise is a known function of the target, so each low can be checked against its high."""
     ranges = DarkeningRanges(exposure=(0.1, 0.1), shot=(0.0, 0.0), read=(0.0, 0.0), white_balance=0.0, bits=None)
-    batch = next(make_loader(SyntheticFolder(photos, ranges), batch=6, crop=16, seed=0, threads=0))
+    source = SyntheticFolder(photos)
+    source.darkening = ranges
+    batch = next(make_loader(source, batch=6, crop=16, seed=0, threads=0))
     assert batch["low"].dtype == np.float32
     np.testing.assert_allclose(to_linear(batch["low"]), 0.1 * to_linear(batch["high"]), rtol=1e-4, atol=1e-6)
 
@@ -73,7 +75,7 @@ def test_loader_darkens_anew_every_epoch_and_reproducibly(photos):
 
 
 def test_holdout_of_synthetic_pairs_goes_through_the_loader(photos):
-    training, _ = holdout(SyntheticFolder(photos), count=2)
+    training, _ = holdout(SyntheticFolder(photos), fraction=1 / 3)
     loader = make_loader(training, batch=4, crop=16, seed=0, threads=0)
     held = set(range(6)) - set(training.indices)
     names = {name for _ in range(3) for name in loader.names(next(loader))}

@@ -1,13 +1,11 @@
 """metrics.jsonl: one record a line, readable after a kill, without what a killed run logged beyond its checkpoint."""
 
-import io
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from smnet_jax import InputError
 from smnet_jax.training import log
@@ -70,15 +68,14 @@ def test_a_bucket_is_refused_and_no_folder_of_its_name_appears(tmp_path, monkeyp
     assert not list(tmp_path.iterdir())
 
 
-def test_without_a_terminal_there_are_lines_at_intervals(tmp_path, monkeypatch):
-    text = io.StringIO()
-    told = log.Log(tmp_path, 10, console=Console(file=text, width=80))
+def test_without_a_terminal_there_are_lines_at_intervals(tmp_path, monkeypatch, capsys):
+    told = log.Log(tmp_path, 10)
     for step in (1, 2, 3):
         told.progress(step, f"loss 0.{step}")
     monkeypatch.setattr(log, "PLAIN_SECONDS", 0.0)
     told.progress(4, "loss 0.4")
     told.close()
-    assert text.getvalue() == "step 1/10: loss 0.1\nstep 4/10: loss 0.4\n"
+    assert capsys.readouterr().err == "step 1/10: loss 0.1\nstep 4/10: loss 0.4\n"
 
 
 def test_a_full_disk_is_told_by_whoever_writes_and_not_by_close(started):
