@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
 def measure(folder: Path, weights: str | None, pictures: int, sizes: int, megapixels: float) -> dict[str, Any]:
     """Seconds of two runs of the command into an empty compile cache, and of the network on the decoded pictures."""
     from smnet_jax.enhancement import photo
+    from smnet_jax.enhancement.plan import decide
     from smnet_jax.host import compile_cache
     from smnet_jax.images.pictures import read
 
@@ -55,12 +56,13 @@ def measure(folder: Path, weights: str | None, pictures: int, sizes: int, megapi
         compile_cache.use(before)
     model, variables = photo.open_weights(weights)
     decoded = [read(photo) for photo in photos]
-    for picture in decoded:
-        photo.prepare(model, variables, picture)
+    jobs = [(picture, decide(model, picture.rgb.shape)) for picture in decoded]
+    for job in jobs:
+        photo.prepare(model, variables, *job)
 
     def network() -> None:
-        for picture in decoded:
-            photo.enhance_picture(model, variables, picture)
+        for job in jobs:
+            photo.enhance_picture(model, variables, *job)
 
     clocks["network"] = _timed(network)
     total = sum(picture.rgb.shape[0] * picture.rgb.shape[1] for picture in decoded) / 1e6

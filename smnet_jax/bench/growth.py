@@ -79,6 +79,7 @@ def measure(
 
     from smnet_jax.checkpoints import untrained
     from smnet_jax.enhancement import memory, photo
+    from smnet_jax.enhancement.plan import decide
     from smnet_jax.host import allocator
     from smnet_jax.images import pictures
 
@@ -87,13 +88,14 @@ def measure(
     height, breadth = shape(megapixels)
     low = np.random.default_rng(0).random((height, breadth, 3), np.float32) * np.float32(0.3)
     picture = pictures.Picture(low)
-    photo.prepare(model, variables, picture, **how)
+    plan = decide(model, low.shape, **how)
+    photo.prepare(model, variables, picture, plan)
     kept = memory.kept_between_pictures(how["max_memory"])
     clocks = []
     with machine.AnonymousMemory() as held:
         for _ in range(1 + repeats):
             before = _clocks()
-            after = photo.enhance_picture(model, variables, picture, **how)
+            after = photo.enhance_picture(model, variables, picture, plan)
             clocks.append([now - then for now, then in zip(_clocks(), before, strict=True)])
             notes = list(after.notes)
             del after

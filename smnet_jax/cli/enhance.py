@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from smnet_jax.cli import watching
 from smnet_jax.cli.terminal import printable
@@ -65,6 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cache.add_argument("--no-cache", action="store_true", help="keep no compiled programs")
 
 
+class Limits(NamedTuple):
+    """What --tile and --max-memory say."""
+
+    tile: Any
+    max_memory: int | None
+
+
 class _BrightEnough(InputError):
     """A picture that --only-dark leaves out."""
 
@@ -90,7 +97,6 @@ def run(args: argparse.Namespace) -> int:
 
     if args.no_cache or args.cache_dir or "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         compile_cache.use(None if args.no_cache else args.cache_dir or compile_cache.default_folder())
-    photo.check_tile(tile)
     source = args.weights
     if source is None and args.samples and not weights.bundled():
         source = untrained.NAME
@@ -99,21 +105,21 @@ def run(args: argparse.Namespace) -> int:
     if source == untrained.NAME:
         print(f"smnet: {untrained.WARNING}", file=sys.stderr)
 
-    plan = {"tile": tile, "max_memory": max_memory}
+    limits = Limits(tile, max_memory)
     if args.watch:
-        return watching.watch(args, lambda jobs: _done(jobs, model, variables, args, plan))
-    records = _done(jobs, model, variables, args, plan)
+        return watching.watch(args, lambda jobs: _done(jobs, model, variables, args, limits))
+    records = _done(jobs, model, variables, args, limits)
     return _finish(args, records, passed, earlier, time.monotonic() - started)
 
 
 def _done(
-    jobs: list[Any], model: Any, variables: Any, args: argparse.Namespace, plan: dict[str, Any]
+    jobs: list[Any], model: Any, variables: Any, args: argparse.Namespace, limits: Limits
 ) -> list[dict[str, Any]]:
     """Enhance `jobs`, tell what there is to tell about each, and give a record of each."""
     records: list[dict[str, Any]] = []
     notes: dict[str, int] = {}  # a folder's pictures mostly have the same to say: once is enough
     with _quiet_pillow(), _progress(len(jobs)) as (advance, say):
-        for job, outcome in _enhanced(jobs, model, variables, args, plan, advance):
+        for job, outcome in _enhanced(jobs, model, variables, args, limits, advance):
             record: dict[str, Any] = {"input": str(job.source)}
             if isinstance(outcome, _BrightEnough):
                 record["skipped"] = "bright enough"
@@ -169,7 +175,14 @@ def _stream(args: argparse.Namespace, tile: Any, max_memory: int | None) -> int:
     how: dict[str, Any] = {"quality": args.quality, "max_megapixels": args.max_megapixels, "max_memory": max_memory}
     with _quiet_pillow():
         result = encoded.encode_enhanced(
-            data, args.weights, name=name, format=kind, strength=args.strength, tile=tile, **how
+            data,
+            args.weights,
+            name=name,
+            format=kind,
+            strength=strength(args.strength),
+            exposure=args.exposure,
+            tile=tile,
+            **how,
         )
     for note in result.notes:
         print(printable(f"{name}: {note}"), file=sys.stderr)
@@ -294,10 +307,11 @@ def _check_writable(jobs: list[Any]) -> None:
 
 
 def _enhanced(
-    jobs: list[Any], model: Any, variables: Any, args: argparse.Namespace, plan: dict[str, Any], advance: Any
+    jobs: list[Any], model: Any, variables: Any, args: argparse.Namespace, limits: Limits, advance: Any
 ) -> Iterator[Any]:
-    """The work itself, as `readahead.pipelined` yields it; `advance` learns how many pictures are computed."""
+    """The work itself, as `prefetch.pipelined` yields it; `advance` learns how many pictures are computed."""
     from smnet_jax.enhancement import memory, photo
+    from smnet_jax.enhancement.plan import decide
     from smnet_jax.enhancement.prefetch import pipelined
     from smnet_jax.images import darkness, pictures
 
@@ -306,23 +320,26 @@ def _enhanced(
         if args.only_dark and not darkness.is_dark(picture.rgb, picture.alpha):
             raise _BrightEnough(f"{job.source}: bright enough")
         pictures.check_fits(picture, job.target.suffix)
-        if args.strength != 0:  # which runs no network
-            photo.prepare(model, variables, picture, **plan)  # compile for this size while another is computed
-        return picture
+        plan = decide(model, picture.rgb.shape, limits.tile, limits.max_memory)
+        if amount != 0:  # which runs no network
+            photo.prepare(model, variables, picture, plan)  # compile for this size while another is computed
+        return picture, plan
 
+    amount = strength(args.strength)
     turn = itertools.count()
-    kept = memory.kept_between_pictures(plan["max_memory"])
+    kept = memory.kept_between_pictures(limits.max_memory)
 
-    def compute(_job, before):
+    def compute(_job, ready):
+        before, plan = ready
         place = next(turn)
         after = photo.enhance_picture(
             model,
             variables,
             before,
-            strength=strength(args.strength),
+            plan,
+            strength=amount,
             exposure=args.exposure,
             progress=lambda share: advance(place + share),
-            **plan,
         )
         allocator.return_too_much(kept)
         return (before if args.compare else None), after

@@ -2,7 +2,9 @@
 
 import dataclasses
 
-from smnet_jax.enhancement.photo import Strength, Tile, Weights, enhance_picture, open_weights
+from smnet_jax.enhancement import plan as plans
+from smnet_jax.enhancement.photo import Strength, Weights, enhance_picture, open_weights
+from smnet_jax.enhancement.plan import Tile
 from smnet_jax.errors import InputError
 from smnet_jax.images import pictures
 
@@ -77,9 +79,8 @@ def encode_enhanced(
         raise InputError(f"quality {quality}: must lie between 1 and 100")
     picture, own = pictures.from_bytes(data, name=name, max_megapixels=max_megapixels)
     model, variables = open_weights(weights)
-    result = enhance_picture(
-        model, variables, picture, strength=strength, exposure=exposure, tile=tile, max_memory=max_memory
-    )
+    plan = plans.decide(model, picture.rgb.shape, tile, max_memory)
+    result = enhance_picture(model, variables, picture, plan, strength=strength, exposure=exposure)
     suffix = f".{format}" if format else own
     content, notes = pictures.to_bytes(result, suffix, quality=quality)
     height, width = result.rgb.shape[:2]

@@ -72,7 +72,7 @@ def choose_tile(height: int, width: int, model: SMNet, max_memory: int) -> tuple
     return best[1] - HALO, best[2] - HALO
 
 
-def plan(height: int, width: int, model: SMNet, max_memory: int | None = None) -> tuple[int, int] | None:
+def largest_tile(height: int, width: int, model: SMNet, max_memory: int | None = None) -> tuple[int, int] | None:
     """The tile for `enhance_tiled` on this machine, (rows, columns); None where the whole picture fits.
 
     max_memory: bytes that the process itself may take. If None, most of what is available for a picture computed whole;

@@ -13,7 +13,9 @@ import numpy as np
 from PIL import Image
 
 from smnet_jax.checkpoints import untrained
-from smnet_jax.enhancement import memory, tiles
+from smnet_jax.enhancement import plan as plans
+from smnet_jax.enhancement import tiles
+from smnet_jax.enhancement.plan import Plan, Tile
 from smnet_jax.errors import InputError
 from smnet_jax.exposure import ExposureNet, knob
 from smnet_jax.exposure import picture as exposed
@@ -23,12 +25,11 @@ from smnet_jax.network.model import SMNet
 Variables = Mapping[str, Any]
 Model = SMNet | ExposureNet
 Weights = str | os.PathLike[str] | tuple[Model, Variables] | None
-Tile = Literal["auto", "off"] | int
 Strength = float | Literal["auto"]
 
 MOST_STOPS = 4.0  # of the exposure knob, either way
 
-Brighten = Callable[[np.ndarray], np.ndarray]  # (H,W,3) to the same
+Compute = Callable[[np.ndarray], np.ndarray]  # (H,W,3) to the same
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow turns RGB to gray
 
@@ -63,40 +64,49 @@ def enhance(
         picture = pictures.from_pil(image)
         result = pictures.to_pil(
             enhance_picture(
-                model, variables, picture, strength=strength, exposure=exposure, tile=tile, max_memory=max_memory
+                model,
+                variables,
+                picture,
+                plans.decide(model, picture.rgb.shape, tile, max_memory),
+                strength=strength,
+                exposure=exposure,
             )
         )
         result.info = {k: v for k, v in image.info.items() if k not in ("transparency", "icc_profile")} | result.info
         return result
-    brighten = functools.partial(_brighten, model, variables, tile=tile, max_memory=max_memory)
-    return _enhance_array(brighten, np.asarray(image), strength, exposure)
+
+    def compute(low: np.ndarray) -> np.ndarray:
+        return _compute(model, variables, low, plans.decide(model, low.shape, tile, max_memory))
+
+    return _enhance_array(compute, np.asarray(image), strength, exposure)
 
 
 def enhance_picture(
     model: Model,
     variables: Variables,
     picture: pictures.Picture,
+    plan: Plan | None = None,
     *,
     strength: Strength = "auto",
     exposure: float = 0.0,
-    tile: Tile = "auto",
-    max_memory: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> pictures.Picture:
     """Brighten a decoded picture: only its rgb changes, and stays in the picture's own gamut until written.
 
+    plan: whole or in tiles; as memory allows if None.
     progress: is called with the share of the work done where the picture is computed in tiles.
     """
     notes: list[str] = []
-    how: dict[str, Any] = {"tile": tile, "max_memory": max_memory, "progress": progress, "note": notes.append}
+    plan = plans.decide(model, picture.rgb.shape) if plan is None else plan
+    compute = functools.partial(_compute, model, variables, plan=plan, progress=progress, note=notes.append)
     low = picture.rgb if picture.alpha is None else transparency.filled(picture.rgb, picture.alpha)
-    rgb = _brightened(functools.partial(_brighten, model, variables, **how), low, picture.gray, strength, exposure)
+    rgb = _blended(compute, low, picture.gray, strength, exposure)
     if low is not picture.rgb and picture.alpha is not None:
         rgb = np.where(picture.alpha[..., None] > 0, rgb, picture.rgb)
     return dataclasses.replace(picture, rgb=rgb, notes=(*picture.notes, *notes))
 
 
-def _enhance_array(brighten: Brighten, values: np.ndarray, strength: Strength, exposure: float) -> np.ndarray:
+def _enhance_array(compute: Compute, values: np.ndarray, strength: Strength, exposure: float) -> np.ndarray:
     if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] not in (3, 4)):
         raise InputError(f"array: shape {values.shape}; wanted (H, W), (H, W, 3) or (H, W, 4)")
     if values.size == 0 or min(values.shape[:2]) < pictures.SMALLEST:
@@ -119,9 +129,9 @@ def _enhance_array(brighten: Brighten, values: np.ndarray, strength: Strength, e
     rgb = np.repeat(low[..., None], 3, axis=2) if gray else low[..., :3]
     if values.ndim == 3 and values.shape[2] == 4:
         seen = transparency.filled(rgb, low[..., 3])
-        rgb = np.where(low[..., 3:] > 0, _brightened(brighten, seen, gray, strength, exposure), rgb)
+        rgb = np.where(low[..., 3:] > 0, _blended(compute, seen, gray, strength, exposure), rgb)
     else:
-        rgb = _brightened(brighten, rgb, gray, strength, exposure)
+        rgb = _blended(compute, rgb, gray, strength, exposure)
     rgb = np.clip(rgb, 0, 1) * peak
     if peak != 1:
         rgb = np.rint(rgb)
@@ -130,7 +140,7 @@ def _enhance_array(brighten: Brighten, values: np.ndarray, strength: Strength, e
     return np.concatenate([rgb.astype(kind), values[..., 3:]], axis=2)  # alpha as it came, not through floats
 
 
-def _brightened(brighten: Brighten, low: np.ndarray, gray: bool, strength: Strength, exposure: float) -> np.ndarray:
+def _blended(compute: Compute, low: np.ndarray, gray: bool, strength: Strength, exposure: float) -> np.ndarray:
     """(H,W,3) sRGB to the same, blended; outside [0, 1] only where `low` is and nothing was done to it."""
     check_strength(strength)
     check_exposure(exposure)
@@ -140,7 +150,7 @@ def _brightened(brighten: Brighten, low: np.ndarray, gray: bool, strength: Stren
     in_range = low.min() >= 0 and low.max() <= 1  # nearly always: then no copy, for a large picture is gigabytes
     result = inside = low if in_range else np.clip(low, 0, 1)
     if amount > 0:
-        result = brighten(inside)
+        result = compute(inside)
         result = np.clip(result, 0, 1, out=result if result.flags.writeable else None)
         if not np.isfinite(result).all():
             raise InputError("weights: the network's result is not finite; are these trained weights for this network?")
@@ -171,26 +181,23 @@ def check_exposure(stops: float) -> None:
         raise InputError(f"exposure {stops}: must lie between -{MOST_STOPS:g} (darker) and {MOST_STOPS:g} stops")
 
 
-def _brighten(
+def _compute(
     model: Model,
     variables: Variables,
     low: np.ndarray,
+    plan: Plan,
     *,
-    tile: Tile,
-    max_memory: int | None = None,
     progress: Callable[[float], None] | None = None,
     note: Callable[[str], None] = lambda _: None,
 ) -> np.ndarray:
     """The network on one picture of any size, (H,W,3) -> (H,W,3) float32, not clipped; whole or in tiles."""
-    check_tile(tile)
-    if isinstance(model, ExposureNet):  # always in blocks, whatever the picture's size: nothing to decide
-        block = tile if isinstance(tile, int) else exposed.BLOCK
+    if isinstance(model, ExposureNet):
+        block = exposed.BLOCK if plan.tile is None else plan.tile[0]
         return exposed.enhance(model, variables, low, block=block, progress=progress)
     padded = padding.pad(low)
     height, width = padded.shape[:2]
-    cut = _cut(model, height, width, tile, max_memory)
-    if cut is not None:
-        result, done = tiles.enhance_tiled(model, variables, padded, cut, progress=progress)
+    if plan.tile is not None:
+        result, done = tiles.enhance_tiled(model, variables, padded, plan.tile, progress=progress)
         note(f"computed in {done.tiles} tiles, with {done.work:.2f} times the operations of the whole picture")
         return padding.crop(result, *low.shape[:2])
     try:
@@ -202,38 +209,23 @@ def _brighten(
         raise InputError(f"a picture of {low.shape[1]}x{low.shape[0]} does not fit into the device's memory") from error
 
 
-def _cut(model: SMNet, height: int, width: int, tile: Tile, max_memory: int | None) -> tuple[int, int] | None:
-    """The tile's rows and columns, None for the whole picture."""
-    if isinstance(tile, int):
-        return tile, tile
-    return None if tile == "off" else memory.plan(height, width, model, max_memory)
-
-
-def check_tile(tile: Tile) -> None:
-    """Raise InputError for a tile that cannot be had."""
-    if tile in ("auto", "off"):
-        return
-    if not isinstance(tile, int) or isinstance(tile, bool) or tile < 1:
-        raise InputError(f"tile {tile!r}: must be auto, off or a number of pixels")
-
-
 def prepare(
     model: Model,
     variables: Variables,
     picture: pictures.Picture,
-    *,
-    tile: Tile = "auto",
-    max_memory: int | None = None,
+    plan: Plan,
 ) -> None:
-    """Compile for a picture's size ahead of its turn; to be called from another thread than the one computing."""
+    """Compile what `plan` needs ahead of the picture's turn; to be called from another thread than the one computing.
+
+    Nothing is compiled ahead for ExposureNet, whose one program serves every size.
+    """
     if isinstance(model, ExposureNet):
         return
     height, width = (size + -size % padding.MULTIPLE for size in picture.rgb.shape[:2])
-    cut = _cut(model, height, width, tile, max_memory)
-    if cut is None:
+    if plan.tile is None:
         compiled(model, variables, height, width)
     else:
-        tiles.prepare(model, height, width, cut)
+        tiles.prepare(model, height, width, plan.tile)
 
 
 def compiled(model: SMNet, variables: Variables, height: int, width: int) -> Any:

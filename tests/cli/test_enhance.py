@@ -402,6 +402,11 @@ def test_from_standard_input_to_standard_output(folder, capsys, monkeypatch):
         assert out.buffer.getvalue() == (folder / "out/a.png").read_bytes()  # type: ignore[attr-defined]
     monkeypatch.setattr(sys, "stdin", Pipe(dark))
     assert main(["enhance", "-", "-o", "b.jpg", *WEIGHTS]) == 0
+    options = ["--strength", "0.5", "--exposure", "0.5", *WEIGHTS]
+    assert main(["enhance", "in/a.png", "-o", "c.png", *options]) == 0
+    monkeypatch.setattr(sys, "stdin", Pipe(dark))
+    assert main(["enhance", "-", "-o", "d.png", *options]) == 0
+    assert np.array_equal(pixels("c.png"), pixels("d.png"))
     assert pixels("b.jpg").shape == (12, 16, 3)
 
 

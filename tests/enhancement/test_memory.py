@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from smnet_jax.enhancement import memory
-from smnet_jax.enhancement.memory import available_memory, bytes_needed, choose_tile, kept_between_pictures, plan
+from smnet_jax.enhancement.memory import (
+    available_memory,
+    bytes_needed,
+    choose_tile,
+    kept_between_pictures,
+    largest_tile,
+)
 from smnet_jax.enhancement.tiles import _programs
 from smnet_jax.errors import InputError
 from smnet_jax.network.halo import spans
@@ -41,13 +47,13 @@ def test_a_small_picture_is_whole_and_a_large_one_is_cut():
 def test_the_plan_leaves_memory_to_files_where_it_cuts(monkeypatch):
     model = SMNet(width=64)
     monkeypatch.setattr(memory, "available_memory", lambda: 20 * GIB)
-    assert plan(1000, 2000, model) is None
-    assert plan(4000, 6000, model) == choose_tile(4000, 6000, model, 8 * GIB)
-    assert plan(4000, 6000, model, 3 * GIB) == choose_tile(4000, 6000, model, 3 * GIB)
+    assert largest_tile(1000, 2000, model) is None
+    assert largest_tile(4000, 6000, model) == choose_tile(4000, 6000, model, 8 * GIB)
+    assert largest_tile(4000, 6000, model, 3 * GIB) == choose_tile(4000, 6000, model, 3 * GIB)
     monkeypatch.setattr(memory, "available_memory", lambda: 2.5 * GIB)
-    assert plan(4000, 6000, model) == choose_tile(4000, 6000, model, 2 * GIB)
+    assert largest_tile(4000, 6000, model) == choose_tile(4000, 6000, model, 2 * GIB)
     with pytest.raises(InputError, match="MiB are enough"):
-        plan(20000, 20000, model)
+        largest_tile(20000, 20000, model)
 
 
 def test_the_choice_is_the_best_of_all(height=400, width=640):

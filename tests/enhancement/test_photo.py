@@ -8,8 +8,9 @@ from PIL import Image
 
 import smnet_jax
 from smnet_jax.checkpoints import untrained
-from smnet_jax.enhancement import photo
+from smnet_jax.enhancement import memory, photo
 from smnet_jax.enhancement.photo import enhance
+from smnet_jax.enhancement.plan import Plan, decide
 from smnet_jax.errors import InputError
 from smnet_jax.images import padding, pictures
 from tests.support import tolerances
@@ -175,9 +176,27 @@ def test_the_same_twice_and_one_compilation_per_size(weights, low):
 def test_preparing_compiles_what_enhancing_uses(weights, low):
     photo._compiled.cache_clear()
     picture, (model, variables) = pictures.Picture(low), weights
-    photo.prepare(model, variables, picture)
-    photo.enhance_picture(model, variables, picture)
+    plan = decide(model, low.shape)
+    photo.prepare(model, variables, picture, plan)
+    photo.enhance_picture(model, variables, picture, plan)
     assert photo._compiled.cache_info().misses == 1
+
+
+def test_memory_is_asked_once_for_a_picture(weights, low, monkeypatch):
+    """Free memory may change between compiling and computing; the plan does not."""
+    photo._compiled.cache_clear()
+    picture, (model, variables) = pictures.Picture(low), weights
+    asked = []
+
+    def less_each_time() -> int:
+        asked.append(1)
+        return 1 << 40 if len(asked) == 1 else 1
+
+    monkeypatch.setattr(memory, "available_memory", less_each_time)
+    plan = decide(model, low.shape)
+    photo.prepare(model, variables, picture, plan)
+    result = photo.enhance_picture(model, variables, picture, plan)
+    assert plan == Plan(None) and len(asked) == 1 and not result.notes
 
 
 def test_tiles_that_make_no_sense(weights, low):
@@ -193,11 +212,13 @@ def test_tiles_change_nothing(weights):
     whole = enhance(low, weights, tile="off")
     shares: list[float] = []
     (model, variables), picture = weights, pictures.Picture(low)
-    tiled = photo.enhance_picture(model, variables, picture, tile=40, progress=shares.append).rgb
+    tiled = photo.enhance_picture(model, variables, picture, decide(model, low.shape, 40), progress=shares.append).rgb
     assert np.abs(tiled - whole).max() < ROUNDING and shares[-1] == pytest.approx(1)
     shares.clear()
     little = (500 << 20) + 4_000_000  # what the program itself may take, and a little more
-    tiled = photo.enhance_picture(model, variables, picture, max_memory=little, progress=shares.append).rgb
+    tiled = photo.enhance_picture(
+        model, variables, picture, decide(model, low.shape, max_memory=little), progress=shares.append
+    ).rgb
     assert np.abs(tiled - whole).max() < ROUNDING and len(shares) > 4
     with pytest.raises(InputError, match="MiB are enough"):
         enhance(low, weights, max_memory=1000)
