@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from smnet_jax import vgg16
-from smnet_jax.checkpoints.torch_names import VARIANTS, Architecture, flatten, unflatten
+from smnet_jax.checkpoints.architecture import VARIANTS, Architecture
+from smnet_jax.checkpoints.trees import flatten, unflatten
 from smnet_jax.host.atomic_files import replacing
 from smnet_jax.network.initialisation import initialise
 from smnet_jax.network.model import SMNet

@@ -109,8 +109,9 @@ def made(good: list[tuple[str, Picture]]) -> dict[str, list[tuple[Picture, Pictu
         uneven.append((back(darker(picture, 0.5 + 3 * field[..., None], rng)), back(picture)))
     kinds["uneven"] = uneven
     for name, level in (("white frame", 1.0), ("black frame", 0.0)):
-        kinds[name] = [tuple(_framed(part, level) for part in pair) for pair in kinds["2 stops"]]  # type: ignore[misc]
-    kinds["gray"] = [tuple(np.repeat(part.mean(2, keepdims=True), 3, 2) for part in pair) for pair in kinds["2 stops"]]  # type: ignore[misc]
+        kinds[name] = [(_framed(low, level), _framed(high, level)) for low, high in kinds["2 stops"]]
+    gray = lambda x: np.repeat(x.mean(2, keepdims=True), 3, 2)  # noqa: E731
+    kinds["gray"] = [(gray(low), gray(high)) for low, high in kinds["2 stops"]]
     return kinds
 
 

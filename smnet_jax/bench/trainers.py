@@ -95,7 +95,7 @@ def _torch(name: str, case: Case) -> Trainer:
         import torch
     except ImportError:
         raise Missing("torch is not installed") from None
-    from smnet_jax.checkpoints.torch_names import Architecture
+    from smnet_jax.checkpoints.architecture import Architecture
     from smnet_jax.verification import torch_losses, torch_stages
 
     net = torch_stages.network(_params(case), Architecture(case.variant, case.width))

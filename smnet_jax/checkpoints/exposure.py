@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from smnet_jax.checkpoints import torch_names, weights
+from smnet_jax.checkpoints import trees, weights
 from smnet_jax.errors import InputError
 from smnet_jax.exposure import tone
 from smnet_jax.exposure.network import ExposureNet
@@ -22,7 +22,7 @@ def load(directory: str | os.PathLike[str]) -> tuple[ExposureNet, dict[str, Any]
         raise InputError(f"{directory}: weights of SMNet, not of ExposureNet; load them with smnet_jax.load")
     model = ExposureNet(about["features"], about["hidden"])
     _check(model, flat, str(directory))
-    return model, {"params": jax.tree.map(jnp.asarray, torch_names.unflatten(flat))}
+    return model, {"params": jax.tree.map(jnp.asarray, trees.unflatten(flat))}
 
 
 def save(
@@ -35,7 +35,7 @@ def save(
 
     Raises InputError where the arrays do not fit, or the directory cannot be written.
     """
-    flat = {path: np.asarray(array, np.float32) for path, array in torch_names.flatten(params).items()}
+    flat = {path: np.asarray(array, np.float32) for path, array in trees.flatten(params).items()}
     _check(model, flat, str(directory))
     kind = {"network": "exposure", "features": model.features, "hidden": model.hidden}
     return weights.write_directory(Path(directory), flat, kind, about)

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smnet_jax.checkpoints import formats, hub, runs, torch_names
-from smnet_jax.checkpoints.torch_names import Architecture
+from smnet_jax.checkpoints import formats, hub, runs, torch_names, trees
+from smnet_jax.checkpoints.architecture import BLOCKS, VARIANTS, Architecture
+from smnet_jax.checkpoints.check import check
 from smnet_jax.errors import InputError
 from smnet_jax.host.atomic_files import new_folder
 from smnet_jax.version import __version__
@@ -139,7 +140,7 @@ def _read_checkpoint(path: Path, blocks: int | None, key: str | None) -> Weights
     elif said:
         number, whence = int(said), "from the file"
     else:
-        number, whence = torch_names.BLOCKS, "as published"
+        number, whence = BLOCKS, "as published"
     result = torch_names.convert(file.state, blocks=number, source=str(path))
     about = {
         "source": {"name": path.name, "sha256": sha256(path), "format": file.kind},
@@ -163,8 +164,8 @@ def save(
     keeping, usually {"source": {"name": ...}}.
     Raises InputError where the parameters do not fit, or `directory` holds anything but weights.
     """
-    flat = torch_names.flatten(params)
-    torch_names.check(flat, architecture, source=str(directory))
+    flat = trees.flatten(params)
+    check(flat, architecture, source=str(directory))
     kind = {"variant": architecture.variant, "width": architecture.width, "blocks": architecture.blocks}
     return write_directory(Path(directory), flat, kind, about)
 
@@ -225,16 +226,16 @@ def _put_in_place(new: Path, directory: Path) -> None:
 
 def _read_run(folder: Path) -> Weights:
     fields, params, about = runs.read_checkpoint(folder)
-    flat = torch_names.flatten(params)
-    torch_names.check(flat, architecture := Architecture(**fields), source=str(folder))
-    return Weights(architecture, torch_names.unflatten(flat), about)
+    flat = trees.flatten(params)
+    check(flat, architecture := Architecture(**fields), source=str(folder))
+    return Weights(architecture, trees.unflatten(flat), about)
 
 
 def _read_directory(directory: Path) -> Weights:
     about, flat = read_directory(directory)
     architecture = Architecture(about["variant"], about["width"], about["blocks"])
-    torch_names.check(flat, architecture, source=str(directory / ARRAYS))
-    return Weights(architecture, torch_names.unflatten(flat), about)
+    check(flat, architecture, source=str(directory / ARRAYS))
+    return Weights(architecture, trees.unflatten(flat), about)
 
 
 def read_directory(directory: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -290,7 +291,7 @@ def _is_sha256(value: Any) -> bool:
 
 _SOUND: dict[str, dict[str, Callable[[Any], bool]]] = {
     "smnet": {
-        "variant": lambda value: value in torch_names.VARIANTS,
+        "variant": lambda value: value in VARIANTS,
         "width": lambda value: type(value) is int and value >= 4 and value % 4 == 0,
         "blocks": lambda value: type(value) is int and 1 <= value <= MAX_BLOCKS,
         "sha256": _is_sha256,

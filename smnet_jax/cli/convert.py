@@ -64,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write_torch(found: "Weights", target: Path) -> dict[str, Any]:
-    from smnet_jax.checkpoints import formats, torch_names, weights
+    from smnet_jax.checkpoints import formats, torch_layout, torch_names, trees, weights
+    from smnet_jax.checkpoints.architecture import BLOCKS
 
     state = torch_names.to_torch({"params": found.params}, found.architecture)
     blocks = found.architecture.blocks
@@ -72,19 +73,19 @@ def _write_torch(found: "Weights", target: Path) -> dict[str, Any]:
         raise InputError(f"{target}: --to-torch writes one file; let its name end in .pth or .safetensors")
     if target.suffix == ".safetensors":
         formats.write_safetensors(state, target, {"variant": found.architecture.variant, "blocks": str(blocks)})
-    elif blocks != torch_names.BLOCKS:
+    elif blocks != BLOCKS:
         raise InputError(
-            f"{target}: the published code always runs {torch_names.BLOCKS} blocks, these weights are of {blocks}, "
+            f"{target}: the published code always runs {BLOCKS} blocks, these weights are of {blocks}, "
             "which a .pth cannot say; write .safetensors"
         )
     else:
         formats.write_state_dict(state, target)
     return {
         **vars(found.architecture),
-        "parameters": sum(array.size for array in torch_names.flatten(found.params).values()),
+        "parameters": sum(array.size for array in trees.flatten(found.params).values()),
         "tensors": len(state),
         "sha256": weights.sha256(target),
-        "filled": [entry.name for entry in torch_names.layout(found.architecture.variant, found.architecture.width)
+        "filled": [entry.name for entry in torch_layout.layout(found.architecture.variant, found.architecture.width)
                    if not entry.path],
     }  # fmt: skip
 

@@ -79,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
         if path.is_dir():
             raise InputError(f"{path}: is a folder; name a file")
         if path.suffix == ".onnx":
-            from smnet_jax.export.onnx_graph import OPSET, to_onnx
+            from smnet_jax.export.onnx_graph import to_onnx
+            from smnet_jax.export.onnx_nodes import OPSET
 
             opset = OPSET if args.opset is None else args.opset
             data = to_onnx(found.architecture, found.params, opset=opset, half=args.dtype == "float16")
@@ -128,7 +129,8 @@ def _web(args: argparse.Namespace) -> int:
 def _exposure(source: str, targets: list[Path], opset: int | None) -> int:
     """ExposureNet, as ONNX."""
     from smnet_jax.checkpoints.weights import load
-    from smnet_jax.export.exposure_graph import OPSET, to_onnx
+    from smnet_jax.export.exposure_graph import to_onnx
+    from smnet_jax.export.onnx_nodes import OPSET
     from smnet_jax.export.sidecar import describe_exposure, sidecar
     from smnet_jax.host.atomic_files import replacing
 

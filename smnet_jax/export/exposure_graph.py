@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from smnet_jax.checkpoints.torch_names import flatten
-from smnet_jax.errors import InputError
-from smnet_jax.export.onnx_graph import OPSET, _Graph, check_opset, ir_version
+from smnet_jax.checkpoints.trees import flatten
+from smnet_jax.export.onnx_nodes import OPSET, PICTURE, Nodes, Shape, check_opset
 from smnet_jax.exposure.network import BINS, LIFT
 from smnet_jax.exposure.tone import BLACK, GRID, KNOTS, LUMA, THUMBNAIL
 
@@ -22,9 +21,10 @@ def to_onnx(model: Any, params: Mapping[str, Any], *, opset: int = OPSET) -> byt
     `opset` is 17 to 23. Never in float16: the curves' exponents and logarithms, and places in large pictures, need
     float32's digits. The result has passed ONNX's checker. Raises InputError without the package onnx.
     """
-    graph = _new_graph(params, opset)
+    check_opset(opset)
+    graph = _ExposureGraph(flatten(params), opset)
     graph.picture()
-    return _serialised(graph, f"ExposureNet-{model.features}", {"low": _PICTURE}, {"high": _PICTURE})
+    return graph.serialised(f"ExposureNet-{model.features}")
 
 
 def to_onnx_parts(model: Any, params: Mapping[str, Any]) -> tuple[bytes, bytes]:
@@ -34,67 +34,27 @@ def to_onnx_parts(model: Any, params: Mapping[str, Any]) -> tuple[bytes, bytes]:
     (N,KNOTS,1,1). render: these three, `low` (N,h,w,3), a part of the photo, and the rows `rows` (h,GRID) and `columns`
     (w,GRID) of `resampling.linear` that belong to it -> `high` (N,h,w,3). Raises InputError without the package onnx.
     """
-    tone: dict[str, _Shape] = {
+    tone: dict[str, Shape] = {
         "rate": ["batch", 1, 1, 1],
         "grid": ["batch", KNOTS, GRID, GRID],
         "saturation": ["batch", KNOTS, 1, 1],
     }
-    look = _new_graph(params)
+    check_opset(OPSET)
+    look = _ExposureGraph(flatten(params))
     small = look.node("Transpose", ["thumbnail"], perm=[0, 3, 1, 2])
     for name, value in zip(tone, look.predict(small), strict=True):
         look.node("Identity", [value], name)
-    render = _new_graph(params)
+    render = _ExposureGraph(flatten(params))
     render.render("low", "rate", "grid", "saturation", "rows", "columns")
-    place: dict[str, _Shape] = {"rows": ["height", GRID], "columns": ["width", GRID]}
+    place: dict[str, Shape] = {"rows": ["height", GRID], "columns": ["width", GRID]}
     return (
-        _serialised(look, f"ExposureNet-{model.features}", {"thumbnail": ["batch", THUMBNAIL, THUMBNAIL, 3]}, tone),
-        _serialised(render, "ExposureNet-render", {"low": _PICTURE, **tone, **place}, {"high": _PICTURE}),
+        look.serialised(f"ExposureNet-{model.features}", {"thumbnail": ["batch", THUMBNAIL, THUMBNAIL, 3]}, tone),
+        render.serialised("ExposureNet-render", {"low": PICTURE, **tone, **place}, {"high": PICTURE}),
     )
 
 
-_Shape = list[str | int | None]
-_PICTURE: _Shape = ["batch", "height", "width", 3]
-
-
-def _new_graph(params: Mapping[str, Any], opset: int = OPSET) -> "_ExposureGraph":
-    try:
-        import onnx  # noqa: F401
-    except ImportError as error:
-        raise InputError("export: onnx is not installed; pip install 'smnet-jax[export]'") from error
-    check_opset(opset)
-    return _ExposureGraph(flatten(params), "exposure", opset)
-
-
-def _serialised(
-    graph: "_ExposureGraph", name: str, inputs: Mapping[str, _Shape], outputs: Mapping[str, _Shape]
-) -> bytes:
-    import onnx
-    from onnx import TensorProto, helper
-
-    taken, given = (
-        [helper.make_tensor_value_info(value, TensorProto.FLOAT, shape) for value, shape in side.items()]
-        for side in (inputs, outputs)
-    )
-    proto = helper.make_model(
-        helper.make_graph(graph.nodes, name, taken, given, initializer=list(graph.constants.values())),
-        opset_imports=[helper.make_opsetid("", graph.opset)],
-        ir_version=ir_version(graph.opset),
-        producer_name="smnet-jax",
-    )
-    onnx.checker.check_model(proto, full_check=True)
-    return bytes(proto.SerializeToString(deterministic=True))
-
-
-class _ExposureGraph(_Graph):
+class _ExposureGraph(Nodes):
     """Nodes of `exposure.network` and `exposure.tone`, method by method; every method takes and returns names."""
-
-    def constant(self, name: str, value: Any, dtype: Any = None) -> str:
-        """Scalars stay scalars, which `Range` wants."""
-        from onnx import numpy_helper
-
-        if name not in self.constants:
-            self.constants[name] = numpy_helper.from_array(np.array(value, dtype or self.dtype, order="C"), name)
-        return name
 
     # Arithmetic
 

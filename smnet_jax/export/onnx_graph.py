@@ -8,34 +8,15 @@ In float16 weights and features are of half the size; input and output stay floa
 over all pixels does not fit into float16's range where a runtime sums in it.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from smnet_jax.checkpoints.torch_names import BLUR, check, flatten
-from smnet_jax.errors import InputError
-
-if TYPE_CHECKING:
-    import onnx
-
-OPSET = 23  # ONNX Runtime 1.31 optimises up to here
-IR_VERSION = 11  # of that opset's time: older runtimes refuse newer ones
-OLDEST_OPSET = 17  # what TensorRT 8.5, OpenVINO 2022.3 and ONNX Runtime 1.12 read
-AXES_ARE_INPUT = 18  # from this opset on, for ReduceMax, ReduceMin and ReduceMean
-
-
-def check_opset(opset: int) -> None:
-    """Raise InputError for an opset that the graphs cannot be written in."""
-    if not OLDEST_OPSET <= opset <= OPSET:
-        raise InputError(f"--opset {opset}: must be {OLDEST_OPSET} to {OPSET}")
-
-
-def ir_version(opset: int) -> int:
-    """The version of the file format of the opset's time: 8 for 17, 11 for 23."""
-    from onnx import helper
-
-    return helper.find_min_ir_version_for([helper.make_opsetid("", opset)])
+from smnet_jax.checkpoints.check import check
+from smnet_jax.checkpoints.torch_layout import BLUR
+from smnet_jax.checkpoints.trees import flatten
+from smnet_jax.export.onnx_nodes import OPSET, Nodes, check_opset
 
 
 def to_onnx(architecture: Any, params: Mapping[str, Any], *, opset: int = OPSET, half: bool = False) -> bytes:
@@ -45,85 +26,22 @@ def to_onnx(architecture: Any, params: Mapping[str, Any], *, opset: int = OPSET,
     weights and features in float16. The result has passed ONNX's checker. Raises InputError without the package onnx,
     for another opset, or where the parameters are not those of the architecture.
     """
-    try:
-        import onnx
-        from onnx import TensorProto, helper
-    except ImportError as error:
-        raise InputError("export: onnx is not installed; pip install 'smnet-jax[export]'") from error
     check_opset(opset)
     flat = flatten(params)
     check(flat, architecture)
     graph = _Graph(flat, architecture.variant, opset, half)
     graph.network(architecture.width, architecture.blocks)
-    shape: list[str | int | None] = ["batch", "height", "width", 3]
-    model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            f"SMNet-{architecture.variant}-{architecture.width}",
-            [helper.make_tensor_value_info("low", TensorProto.FLOAT, shape)],
-            [helper.make_tensor_value_info("high", TensorProto.FLOAT, shape)],
-            initializer=list(graph.constants.values()),
-        ),
-        opset_imports=[helper.make_opsetid("", opset)],
-        ir_version=ir_version(opset),
-        producer_name="smnet-jax",
-    )
-    onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString(deterministic=True))
+    return graph.serialised(f"SMNet-{architecture.variant}-{architecture.width}")
 
 
-class _Graph:
-    """Nodes in the order of computation. Every method takes names of tensors and returns the name of its result."""
+class _Graph(Nodes):
+    """The network, layer by layer; every method takes names of tensors and returns the name of its result."""
 
     def __init__(self, params: Mapping[str, np.ndarray], variant: str, opset: int = OPSET, half: bool = False) -> None:
-        self.params, self.variant, self.opset = params, variant, opset
-        self.dtype = np.float16 if half else np.float32
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: dict[str, onnx.TensorProto] = {}
-
-    def node(self, operation: str, inputs: Sequence[str], output: str = "", **attributes: Any) -> str:
-        from onnx import helper
-
-        output = output or f"{operation}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operation, inputs, [output], **attributes))
-        return output
-
-    def constant(self, name: str, value: Any, dtype: Any = None) -> str:
-        """A tensor in the file, of the features' type where none is named."""
-        from onnx import numpy_helper
-
-        if name not in self.constants:
-            array = np.ascontiguousarray(value, dtype or self.dtype)
-            self.constants[name] = numpy_helper.from_array(array, name)
-        return name
-
-    def integers(self, *values: int) -> str:
-        return self.constant("int_" + "_".join(map(str, values)), values, np.int64)
-
-    def cast(self, x: str, dtype: Any) -> str:
-        """To another type; in float32 throughout there is none."""
-        from onnx import helper
-
-        if self.dtype == np.float32:
-            return x
-        return self.node("Cast", [x], to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
-
-    def reduce(self, operation: str, x: str, *axes: int, keep: bool = True) -> str:
-        """`ReduceSum` and the like over axes."""
-        if self.opset < AXES_ARE_INPUT and operation != "Sum":
-            return self.node(f"Reduce{operation}", [x], axes=axes, keepdims=int(keep))
-        return self.node(f"Reduce{operation}", [x, self.integers(*axes)], keepdims=int(keep))
+        super().__init__(params, opset, np.float16 if half else np.float32)
+        self.variant = variant
 
     # Layers, by the path of their parameters
-
-    def conv(self, x: str, path: str) -> str:
-        """3x3 with zero padding, or 1x1."""
-        kernel = self.params[f"{path}/kernel"]
-        inputs = [x, self.constant(f"{path}/kernel", kernel.transpose(3, 2, 0, 1))]
-        if f"{path}/bias" in self.params:
-            inputs.append(self.constant(f"{path}/bias", self.params[f"{path}/bias"]))
-        pad = kernel.shape[0] // 2
-        return self.node("Conv", inputs, kernel_shape=kernel.shape[:2], pads=[pad] * 4)
 
     def prelu(self, x: str, path: str) -> str:
         return self.node("PRelu", [x, self.constant(f"{path}/slope", self.params[f"{path}/slope"].reshape(1, 1, 1))])
@@ -178,7 +96,7 @@ class _Graph:
         s = self.cast(self.node("Unsqueeze", [s, self.integers(2, 3)]), self.dtype)  # (N,3c,1,1)
         if self.variant == "lol":
             s = self.conv_act(s, f"{path}/gate", f"{path}/gate_act")
-        scaled = self.node("Mul", [z, self.node("Add", [s, self.constant("one", 1)])])  # z * s + z, z read once
+        scaled = self.node("Mul", [z, self.node("Add", [s, self.constant("one", [1])])])  # z * s + z, z read once
         return self.conv_act(scaled, f"{path}/out", f"{path}/out_act")
 
     def squeeze_excite(self, z: str, pool: str, path: str) -> str:

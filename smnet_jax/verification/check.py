@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from smnet_jax.checkpoints.torch_names import Architecture
+from smnet_jax.checkpoints.architecture import Architecture
 from smnet_jax.network.model import SMNet
 from smnet_jax.verification import comparison, modes, stages
 from smnet_jax.verification.comparison import Difference, first_outside

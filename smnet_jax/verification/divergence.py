@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
-from smnet_jax.checkpoints.torch_names import Architecture, flatten
+from smnet_jax.checkpoints.architecture import Architecture
+from smnet_jax.checkpoints.trees import flatten
 from smnet_jax.network.model import SMNet
 from smnet_jax.training.config import Config
 from smnet_jax.training.step import init_state, make_loss, make_optimizer, train_step

@@ -11,7 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from smnet_jax.checkpoints.torch_names import Architecture
+from smnet_jax.checkpoints.architecture import Architecture
 from smnet_jax.network.model import SMNet
 from smnet_jax.verification import stages
 from smnet_jax.verification.stages import Arrays

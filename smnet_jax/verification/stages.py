@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from smnet_jax import losses
-from smnet_jax.checkpoints.torch_names import flatten, unflatten
+from smnet_jax.checkpoints.trees import flatten, unflatten
 from smnet_jax.network.model import SMNet
 
 Arrays = dict[str, np.ndarray]

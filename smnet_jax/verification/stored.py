@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from smnet_jax.checkpoints.torch_names import Architecture, unflatten
+from smnet_jax.checkpoints.architecture import Architecture
+from smnet_jax.checkpoints.trees import unflatten
 from smnet_jax.verification.check import Reference, TrainingReference
 from smnet_jax.verification.stages import Arrays, Training
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smnet_jax.checkpoints import torch_names
-from smnet_jax.checkpoints.torch_names import Architecture
+from smnet_jax.checkpoints import torch_layout, torch_names
+from smnet_jax.checkpoints.architecture import Architecture
 from smnet_jax.verification import torch_losses
 from smnet_jax.verification.stages import LEARNING_RATE, Arrays, Training, names
 from smnet_jax.verification.torch_model import TorchSMNet
@@ -62,7 +62,7 @@ def by_path(net: TorchSMNet, *, gradients: bool = False) -> Arrays:
     """The network's parameters, or their gradients, by our paths and in our layout."""
     tensors = dict(net.named_parameters())
     found: Arrays = {}
-    for entry in torch_names.layout(net.variant, net.out_conv2.out_channels):
+    for entry in torch_layout.layout(net.variant, net.out_conv2.out_channels):
         if entry.path:
             tensor = tensors[entry.name].grad if gradients else tensors[entry.name]
             assert tensor is not None, f"{entry.name}: has no gradient"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from smnet_jax.checkpoints import hub, torch_names, weights
+from smnet_jax.checkpoints import hub, trees, weights
 from smnet_jax.cli import main
 from smnet_jax.errors import InputError
 
@@ -94,7 +94,7 @@ def upload(fake: Hub, fixtures: Path, tmp_path: Path) -> Path:
 
 
 def _same(a: weights.Weights, b: weights.Weights) -> bool:
-    ours, theirs = torch_names.flatten(a.params), torch_names.flatten(b.params)
+    ours, theirs = trees.flatten(a.params), trees.flatten(b.params)
     return ours.keys() == theirs.keys() and all(np.array_equal(ours[name], theirs[name]) for name in ours)
 
 

@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from smnet_jax.checkpoints import formats, torch_names
-from smnet_jax.checkpoints.torch_names import Architecture
+from smnet_jax.checkpoints import formats, torch_layout, torch_names, trees
+from smnet_jax.checkpoints.architecture import VARIANTS, Architecture
 from smnet_jax.errors import InputError
 from smnet_jax.network.model import SMNet
 from smnet_jax.verification.torch_model import TorchSMNet
 
 
-@pytest.fixture(params=torch_names.VARIANTS)
+@pytest.fixture(params=VARIANTS)
 def state(request, fixtures):
     return formats.read_state_dict(fixtures / "golden" / f"{request.param}_dim8.pth")
 
 
 def shapes(tree):
-    return {path: array.shape for path, array in torch_names.flatten(tree).items()}
+    return {path: array.shape for path, array in trees.flatten(tree).items()}
 
 
 def initialised(variant, width):
@@ -43,7 +43,7 @@ def test_recognised(golden_case):
     ("variant", "used", "published", "tensors"), [("lol", 2989221, 3034283, 88), ("fivek", 2952173, 3056282, 105)]
 )
 def test_published_sizes(variant, used, published, tensors):
-    entries = torch_names.layout(variant, 64)
+    entries = torch_layout.layout(variant, 64)
     sizes = {entry: int(np.prod(entry.shape)) for entry in entries}
     assert len(entries) == tensors
     assert sum(size for entry, size in sizes.items() if entry.path) == used
@@ -57,15 +57,15 @@ def test_axes(rng):
     tensor = rng.normal(size=(4, 5, 3, 2)).astype(np.float32)
 
     def ours(axes):
-        return torch_names.Entry("name", tensor.shape, axes, "path").ours(tensor)
+        return torch_layout.Entry("name", tensor.shape, axes, "path").ours(tensor)
 
-    assert ours(torch_names.CONV)[2, 1, 4, 3] == tensor[3, 4, 2, 1]
-    assert ours(torch_names.UP)[2, 1, 3, 4] == tensor[3, 4, 2, 1]
-    dense = torch_names.Entry("name", (4, 5), torch_names.DENSE, "path")
+    assert ours(torch_layout.CONV)[2, 1, 4, 3] == tensor[3, 4, 2, 1]
+    assert ours(torch_layout.UP)[2, 1, 3, 4] == tensor[3, 4, 2, 1]
+    dense = torch_layout.Entry("name", (4, 5), torch_layout.DENSE, "path")
     assert dense.ours(tensor[..., 0, 0])[4, 3] == tensor[3, 4, 0, 0]
-    axes = {entry.path: entry.axes for entry in torch_names.layout("fivek", 8)}
-    assert axes["block/up_half/up/kernel"] == axes["block/up_quarter/up/kernel"] == torch_names.UP
-    assert sum(moved == torch_names.UP for moved in axes.values()) == 2
+    axes = {entry.path: entry.axes for entry in torch_layout.layout("fivek", 8)}
+    assert axes["block/up_half/up/kernel"] == axes["block/up_quarter/up/kernel"] == torch_layout.UP
+    assert sum(moved == torch_layout.UP for moved in axes.values()) == 2
 
 
 def test_round_trip_is_exact(golden_case, tmp_path):
@@ -82,19 +82,19 @@ def test_round_trip_is_exact(golden_case, tmp_path):
     net = TorchSMNet(golden_case.variant, golden_case.width)
     net.load_state_dict({name.removeprefix("module."): tensor for name, tensor in back.items()}, strict=True)
     again = torch_names.convert(formats.read_state_dict(path))
-    for name, array in torch_names.flatten(again.params).items():
-        np.testing.assert_array_equal(array, torch_names.flatten(result.params)[name])
+    for name, array in trees.flatten(again.params).items():
+        np.testing.assert_array_equal(array, trees.flatten(result.params)[name])
 
 
 def test_unused_tensors_start_as_torch_starts_them():
     """The same bound as torch's own layers, and the same numbers on every call."""
-    entries = [entry for entry in torch_names.layout("fivek", 16) if not entry.path and not entry.is_blur]
+    entries = [entry for entry in torch_layout.layout("fivek", 16) if not entry.path and not entry.is_blur]
     fresh = TorchSMNet("fivek", 16).state_dict()
     for entry in entries:
         ours, theirs = entry.initial(), fresh[entry.name].numpy()
         assert ours.dtype == np.float32 and ours.shape == theirs.shape
         np.testing.assert_array_equal(ours, entry.initial())
-        if entry.axes == torch_names.SLOPE:
+        if entry.axes == torch_layout.SLOPE:
             np.testing.assert_array_equal(ours, theirs)
         elif ours.size >= 32:
             bound = (entry.fan_in or np.prod(entry.shape[1:])) ** -0.5
@@ -133,7 +133,7 @@ def test_every_difference_is_told(state):
     assert "unknown: 'extra' (2, 3) float32" in others
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in torch_names.layout("fivek", 8)])
+@pytest.mark.parametrize("name", [entry.name for entry in torch_layout.layout("fivek", 8)])
 def test_each_tensor_is_needed(name, fixtures):
     state = formats.read_state_dict(fixtures / "golden" / "fivek_dim8.pth")
     del state[name]
@@ -147,7 +147,7 @@ def test_another_network():
 
 
 def test_width_that_is_no_multiple_of_four():
-    state = {entry.name: entry.initial() for entry in torch_names.layout("lol", 6)}
+    state = {entry.name: entry.initial() for entry in torch_layout.layout("lol", 6)}
     with pytest.raises(InputError, match="width 6: must be a positive multiple of 4"):
         torch_names.convert(state)
 

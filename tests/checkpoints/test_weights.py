@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import smnet_jax
-from smnet_jax.checkpoints import formats, torch_names, weights
-from smnet_jax.checkpoints.torch_names import Architecture
+from smnet_jax.checkpoints import formats, torch_names, trees, weights
+from smnet_jax.checkpoints.architecture import Architecture
 from smnet_jax.errors import InputError
 
 
@@ -26,7 +26,7 @@ def saved(original, tmp_path):
 
 
 def assert_same(params, expected):
-    params, expected = torch_names.flatten(params), torch_names.flatten(expected)
+    params, expected = trees.flatten(params), trees.flatten(expected)
     assert params.keys() == expected.keys()
     for name, array in params.items():
         np.testing.assert_array_equal(array, expected[name])

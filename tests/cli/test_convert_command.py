@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from smnet_jax.checkpoints import torch_names, weights
+from smnet_jax.checkpoints import torch_layout, weights
 from smnet_jax.cli import main
 from smnet_jax.verification.torch_model import TorchSMNet
 
@@ -87,7 +87,7 @@ def test_misuse(arguments, message, fixtures, tmp_path, capsys, monkeypatch):
 
 
 def test_differences_are_listed(tmp_path, capsys):
-    state = {entry.name: entry.initial() for entry in torch_names.layout("lol", 8)}
+    state = {entry.name: entry.initial() for entry in torch_layout.layout("lol", 8)}
     state["out_conv4.bias"] = np.zeros(4, np.float32)
     torch.save({name: torch.tensor(array) for name, array in state.items()}, tmp_path / "odd.pth")
     assert main(["convert", str(tmp_path / "odd.pth"), str(tmp_path / "converted")]) == 2

@@ -5,9 +5,10 @@ import onnx
 import onnxruntime
 import pytest
 
-from smnet_jax.checkpoints import torch_names, weights
+from smnet_jax.checkpoints import trees, weights
 from smnet_jax.errors import InputError
-from smnet_jax.export.onnx_graph import OPSET, to_onnx
+from smnet_jax.export.onnx_graph import to_onnx
+from smnet_jax.export.onnx_nodes import OPSET
 from tests.support import tolerances
 from tests.support.golden_case import VARIANTS, relative_error
 
@@ -28,7 +29,7 @@ def test_the_blocks_share_their_weights(fixtures):
     """The file grows by nodes, not by weights, and its result changes."""
     found = weights.read(fixtures / "golden/lol_dim8.pth")
     one, three = (to_onnx(weights.Architecture("lol", 8, blocks), found.params) for blocks in (1, 3))
-    parameters = 4 * sum(array.size for array in torch_names.flatten(found.params).values())
+    parameters = 4 * sum(array.size for array in trees.flatten(found.params).values())
     assert len(three) - len(one) < parameters / 4 < len(one)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from smnet_jax.checkpoints import weights
-from smnet_jax.checkpoints.torch_names import Architecture
+from smnet_jax.checkpoints.architecture import Architecture
 from smnet_jax.errors import InputError
 from smnet_jax.host.atomic_files import replacing
 from smnet_jax.network.initialisation import initialise

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from smnet_jax.checkpoints.torch_names import layout
+from smnet_jax.checkpoints.torch_layout import layout
 
 UNIT = 2.0**-24
 """The largest relative error of one float32 rounding."""

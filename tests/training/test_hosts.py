@@ -14,7 +14,7 @@ import pytest
 
 from smnet_jax import InputError
 from smnet_jax.checkpoints import weights
-from smnet_jax.checkpoints.torch_names import flatten
+from smnet_jax.checkpoints.trees import flatten
 from smnet_jax.network.initialisation import initialise
 from smnet_jax.training import config as configs
 from smnet_jax.training import hosts, log

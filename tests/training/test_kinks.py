@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from smnet_jax.checkpoints import torch_names, weights
+from smnet_jax.checkpoints import torch_layout, trees, weights
 from smnet_jax.training.config import Config
 from smnet_jax.training.schedule import learning_rate, plan
 from smnet_jax.training.step import init_state, make_loss, make_model, make_optimizer, train_step
@@ -34,7 +34,7 @@ def test_every_gradient_equals_pytorchs_on_the_same_side_of_every_kink(golden_ca
     theirs = {name: p.grad.numpy() for name, p in net.named_parameters() if p.grad is not None}
     ours = _gradients(golden_case, golden, vgg, choices)
     reproduced = 0
-    for entry in torch_names.layout(golden_case.variant, golden_case.width):
+    for entry in torch_layout.layout(golden_case.variant, golden_case.width):
         if entry.path is None:
             continue
         here, published = (
@@ -66,7 +66,7 @@ def test_adam_trajectory_equals_pytorchs_on_the_same_side_of_every_kink(request,
     rate = learning_rate(config, plan(config, 10))  # ten pairs: an epoch is one step of the batch of ten
     step = jax.jit(functools.partial(train_step, loss=loss, optimizer=optimizer, rate=rate))
     state = init_state(config, weights.read(start).params)
-    entries = [entry for entry in torch_names.layout("lol", width) if entry.path]
+    entries = [entry for entry in torch_layout.layout("lol", width) if entry.path]
     for i in range(8):
         low, high = golden[f"step{i}/low"], golden[f"step{i}/high"]
         adam.param_groups[0]["lr"] = 5e-4 / (1.2 if i >= 4 else 1)
@@ -79,7 +79,7 @@ def test_adam_trajectory_equals_pytorchs_on_the_same_side_of_every_kink(request,
             np.testing.assert_allclose(told["loss" if name == "total" else name], value.item(), rtol=1e-4)
         adam.step()
     theirs = {name: value.detach().numpy() for name, value in net.state_dict().items()}
-    ours = torch_names.flatten(jax.device_get(state.params))
+    ours = trees.flatten(jax.device_get(state.params))
     apart = np.concatenate(
         [np.abs(ours[str(entry.path)] - entry.ours(theirs[entry.name])).ravel() for entry in entries]
     )
@@ -90,7 +90,7 @@ def _gradients(case, golden, vgg, choices) -> dict[str, Any]:
     loss = _imposed(Config(variant=case.variant, width=case.width))
     batch = {name: golden[name] for name in ("low", "high")} | {"choices": choices}
     grads = jax.jit(jax.grad(lambda *args: loss(*args, None)[0]))(weights.read(case.checkpoint).params, batch, vgg)
-    return torch_names.flatten(jax.device_get(grads))
+    return trees.flatten(jax.device_get(grads))
 
 
 def _imposed(config: Config) -> Any:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from smnet_jax import losses
-from smnet_jax.checkpoints import torch_names, weights
+from smnet_jax.checkpoints import torch_layout, trees, weights
 from smnet_jax.network.initialisation import initialise
 from smnet_jax.training.config import Config
 from smnet_jax.training.schedule import learning_rate, plan
@@ -51,9 +51,9 @@ def test_gradients_equal_the_published_ones(golden_case, vgg):
     for name, ours in {**terms, "total": total}.items():
         np.testing.assert_allclose(ours, golden[f"loss/{name}"], rtol=2e-5, err_msg=name)
 
-    ours_by_path = torch_names.flatten(jax.device_get(grads))
+    ours_by_path = trees.flatten(jax.device_get(grads))
     theirs_by_path = {}
-    for entry in torch_names.layout(golden_case.variant, golden_case.width):
+    for entry in torch_layout.layout(golden_case.variant, golden_case.width):
         assert (entry.path is not None) == (f"grad/{entry.name}" in golden)
         if entry.path is not None:
             theirs_by_path[entry.path] = entry.ours(golden[f"grad/{entry.name}"])
@@ -87,8 +87,8 @@ def test_gradients_equal_pytorchs_in_float64(fixtures, variant, vgg, monkeypatch
         grads = jax.jit(jax.grad(lambda *args: make_loss(config, model, "recipe")(*args, None)[0]))(
             params, batch, wide_vgg
         )
-        ours = torch_names.flatten(jax.device_get(grads))
-    for entry in torch_names.layout(variant, 8):
+        ours = trees.flatten(jax.device_get(grads))
+    for entry in torch_layout.layout(variant, 8):
         if entry.path is not None:
             expected = entry.ours(theirs[entry.name])
             assert np.abs(ours[entry.path] - expected).max() <= 3e-5 * np.abs(expected).max(), entry.name
@@ -111,7 +111,7 @@ def test_adam_trajectory_equals_the_published_one(request, width, vgg):
     start, end = (weights.read(folder / f"trajectory_{when}_dim{width}.pth").params for when in ("init", "final"))
     told, params = _our_trajectory(width, start, batches, vgg)
     published = np.array([[golden[f"step{i}/{name}"] for name in TERMS] for i in range(8)])
-    start, end = torch_names.flatten(start), torch_names.flatten(end)
+    start, end = trees.flatten(start), trees.flatten(end)
     apart, drift = np.abs(told - published), tolerances.drift(params, end, start)
     way = np.maximum.accumulate(np.abs(published - published[0]))
     print(f"width {width}: terms to {(apart / published).max():.1e}, of their way {(apart[1:] / way[1:]).max():.1e}")
@@ -144,7 +144,7 @@ def _our_trajectory(width, params, batches, vgg) -> tuple[np.ndarray, dict[str, 
         state, scalars = step(state, {"low": jnp.asarray(low), "high": jnp.asarray(high)}, vgg)
         np.testing.assert_allclose(scalars["learning_rate"], 5e-4 / (1.2 if i >= 4 else 1), rtol=1e-6)
         told.append([float(scalars["loss" if name == "total" else name]) for name in TERMS])
-    return np.array(told), torch_names.flatten(jax.device_get(state.params))
+    return np.array(told), trees.flatten(jax.device_get(state.params))
 
 
 # The options, on a network of one weight: what each does to an update can be worked out by hand.

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from smnet_jax.checkpoints.torch_names import Architecture, flatten, unflatten
+from smnet_jax.checkpoints.architecture import Architecture
+from smnet_jax.checkpoints.trees import flatten, unflatten
 from smnet_jax.verification import stored
 from smnet_jax.verification.check import Reference
 from smnet_jax.vgg16 import load_vgg16

@@ -39,7 +39,8 @@ def test_first_outside_is_first_in_order():
 
 
 def test_groups_cover_every_parameter():
-    from smnet_jax.checkpoints.torch_names import VARIANTS, layout
+    from smnet_jax.checkpoints.architecture import VARIANTS
+    from smnet_jax.checkpoints.torch_layout import layout
 
     for variant in VARIANTS:
         paths = [entry.path for entry in layout(variant, 8) if entry.path]

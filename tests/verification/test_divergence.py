@@ -2,7 +2,7 @@
 
 import optax
 
-from smnet_jax.checkpoints.torch_names import Architecture
+from smnet_jax.checkpoints.architecture import Architecture
 from smnet_jax.verification import divergence, inputs, stored
 
 ONE_BLOCK, PARAMS = (

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from smnet_jax.checkpoints.torch_names import Architecture
+from smnet_jax.checkpoints.architecture import Architecture
 from smnet_jax.verification import check, comparison, modes, stages, stored, torch_stages
 
 
