@@ -313,13 +313,13 @@ def _enhanced(
     from smnet_jax.enhancement import memory, photo
     from smnet_jax.enhancement.plan import decide
     from smnet_jax.enhancement.prefetch import pipelined
-    from smnet_jax.images import darkness, pictures
+    from smnet_jax.images import darkness, pictures, writing
 
     def read(job):
         picture = pictures.read(job.source, max_megapixels=args.max_megapixels)
         if args.only_dark and not darkness.is_dark(picture.rgb, picture.alpha):
             raise _BrightEnough(f"{job.source}: bright enough")
-        pictures.check_fits(picture, job.target.suffix)
+        writing.check_fits(picture, job.target.suffix)
         plan = decide(model, picture.rgb.shape, limits.tile, limits.max_memory)
         if amount != 0:  # which runs no network
             photo.prepare(model, variables, picture, plan)  # compile for this size while another is computed
@@ -347,11 +347,11 @@ def _enhanced(
     def write(job, result):
         before, after = result
         height, width = after.rgb.shape[:2]
-        notes = after.notes + pictures.write(after, job.target, quality=args.quality)
+        notes = after.notes + writing.write(after, job.target, quality=args.quality)
         done = {"width": width, "height": height, "notes": list(notes)}
         if before is not None:
             try:
-                pictures.write(pictures.side_by_side(before, after), job.comparison, quality=args.quality)
+                writing.write(writing.side_by_side(before, after), job.comparison, quality=args.quality)
                 done["comparison"] = str(job.comparison)
             except (InputError, OSError) as error:  # the picture itself is written, and counts as done
                 done["notes"].append(f"the comparison could not be written: {error}")

@@ -6,7 +6,7 @@ from smnet_jax.enhancement import plan as plans
 from smnet_jax.enhancement.photo import Strength, Weights, enhance_picture, open_weights
 from smnet_jax.enhancement.plan import Tile
 from smnet_jax.errors import InputError
-from smnet_jax.images import pictures
+from smnet_jax.images import pictures, writing
 
 FORMATS = ("jpg", "png", "webp", "bmp", "tiff", "avif")
 
@@ -82,6 +82,6 @@ def encode_enhanced(
     plan = plans.decide(model, picture.rgb.shape, tile, max_memory)
     result = enhance_picture(model, variables, picture, plan, strength=strength, exposure=exposure)
     suffix = f".{format}" if format else own
-    content, notes = pictures.to_bytes(result, suffix, quality=quality)
+    content, notes = writing.to_bytes(result, suffix, quality=quality)
     height, width = result.rgb.shape[:2]
     return Encoded(content, suffix, width, height, (*result.notes, *notes))

@@ -19,7 +19,7 @@ from smnet_jax.enhancement.plan import Plan, Tile
 from smnet_jax.errors import InputError
 from smnet_jax.exposure import ExposureNet, knob
 from smnet_jax.exposure import picture as exposed
-from smnet_jax.images import padding, pictures, transparency
+from smnet_jax.images import padding, pictures, transparency, writing
 from smnet_jax.network.model import SMNet
 
 Variables = Mapping[str, Any]
@@ -62,7 +62,7 @@ def enhance(
     model, variables = open_weights(weights)
     if isinstance(image, Image.Image):
         picture = pictures.from_pil(image)
-        result = pictures.to_pil(
+        result = writing.to_pil(
             enhance_picture(
                 model,
                 variables,

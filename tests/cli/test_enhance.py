@@ -16,7 +16,7 @@ from smnet_jax.cli import main
 from smnet_jax.enhancement import photo
 from smnet_jax.errors import InputError
 from smnet_jax.host import allocator, compile_cache, process_memory
-from smnet_jax.images import pictures
+from smnet_jax.images import pictures, writing
 
 WEIGHTS = ["--weights", untrained.NAME]
 
@@ -135,14 +135,14 @@ def test_an_unreadable_picture_is_named_and_the_others_come_out(folder, capsys):
 
 
 def test_a_full_disk_is_named_too(folder, capsys, monkeypatch):
-    real = pictures.write
+    real = writing.write
 
     def full(picture, path, **options):
         if path.name == "b.jpg":
             raise OSError(28, "No space left on device")
         return real(picture, path, **options)
 
-    monkeypatch.setattr(pictures, "write", full)
+    monkeypatch.setattr(writing, "write", full)
     assert main(["enhance", "in", "-o", "out", *WEIGHTS]) == 1
     assert "in/b.jpg" in capsys.readouterr().err and len(files(folder / "out")) == 2
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from smnet_jax.images import exif, pictures
+from smnet_jax.images import exif, pictures, writing
 from smnet_jax.images.metadata import Metadata
 from tests.support import tiffs
 
@@ -39,7 +39,7 @@ def test_texts_and_types_are_carried_byte_for_byte(suffix):
     inner = [MAKER_NOTE, COMMENT, tiffs.long(0xA002, 64), tiffs.short(0xA003, 48)]
     picture, _ = pictures.from_bytes(jpeg(tiffs.block(tags, inner)))
     assert picture.rgb.shape == (64, 48, 3) and picture.notes == ()
-    data, notes = pictures.to_bytes(picture, suffix)
+    data, notes = writing.to_bytes(picture, suffix)
     again, _ = pictures.from_bytes(data)
     assert notes == () and again.exif is not None and again.rgb.shape == (64, 48, 3)
     found = entries(again.exif)
@@ -99,7 +99,7 @@ def test_a_tiff_leaves_behind_what_describes_its_old_pixels():
     kept += [(33550, 12, 3, struct.pack("<3d", 0.5, 0.5, 0)), (50341, 7, 8, b"PrintIM\0")]
     picture, _ = pictures.from_bytes(tiffs.file((SCENE, 2, [*old, *kept])))
     for suffix in (".tif", ".jpg"):
-        again, _ = pictures.from_bytes(pictures.to_bytes(picture, suffix)[0])
+        again, _ = pictures.from_bytes(writing.to_bytes(picture, suffix)[0])
         assert again.exif is not None and len(again.exif) < 1000
         found = entries(again.exif)
         assert not {37724, 301, 334, 256, 273} & set(found)
@@ -116,7 +116,7 @@ def test_a_big_tiff_keeps_its_texts():
     data = b"II+\0\x08\0\0\0" + struct.pack("<Q", place) + SCENE.tobytes() + NAME
     data += struct.pack("<Q", len(fields) + 1) + table + bytes(8)
     picture, _ = pictures.from_bytes(data)
-    assert np.array_equal(pictures.to_values(picture), SCENE)
+    assert np.array_equal(writing.to_values(picture), SCENE)
     assert picture.exif is not None and entries(picture.exif)[315].value == NAME
 
 
@@ -125,7 +125,7 @@ def test_xmp_iptc_comment_and_density_of_a_turned_jpeg(fixtures):
     picture, _ = pictures.from_bytes(source)
     with Image.open(io.BytesIO(source)) as image:
         before = dict(image.info)
-    data, notes = pictures.to_bytes(picture, ".jpg")
+    data, notes = writing.to_bytes(picture, ".jpg")
     with Image.open(io.BytesIO(data)) as image:
         after = dict(image.info)
     assert notes == () and after["comment"] == before["comment"] and after["dpi"] == before["dpi"]
@@ -155,7 +155,7 @@ def test_pngs_texts_and_density_stay(fixtures):
     picture, _ = pictures.from_bytes(source)
     deep = dataclasses.replace(picture, bits=16)
     for result in (picture, deep):
-        data, notes = pictures.to_bytes(result, ".png")
+        data, notes = writing.to_bytes(result, ".png")
         with Image.open(io.BytesIO(source)) as before, Image.open(io.BytesIO(data)) as after:
             after.load()
             assert notes == () and dict(after.text) == dict(before.text) and before.text  # type: ignore[attr-defined]
@@ -174,7 +174,7 @@ def test_what_has_no_place_is_said_once_and_what_has_one_moves():
     for suffix, lost in (
         expected | {".avif": ["IPTC", "comments", "texts"], ".bmp": ["XMP", "IPTC", "comments"]}
     ).items():
-        data, notes = pictures.to_bytes(picture, suffix)
+        data, notes = writing.to_bytes(picture, suffix)
         assert len(notes) == 1 and all(word in notes[0] for word in lost), suffix
         again = pictures.from_bytes(data)[0].metadata
         assert again.xmp == (None if suffix == ".bmp" else told.xmp), suffix

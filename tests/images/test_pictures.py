@@ -10,7 +10,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from smnet_jax.errors import InputError
-from smnet_jax.images import pictures
+from smnet_jax.images import pictures, writing
 from tests.support import icc_profiles
 
 SUFFIXES = ["jpg", "png", "webp", "bmp", "tiff"]
@@ -97,7 +97,7 @@ def test_orientation_is_applied_once(tmp_path, scene, suffix, orientation):
 
     picture = pictures.read(tmp_path / f"in.{suffix}")
     assert same(picture.rgb * 255, upright, 1e-4)
-    pictures.write(picture, tmp_path / f"out.{suffix}", quality=100)
+    writing.write(picture, tmp_path / f"out.{suffix}", quality=100)
     with Image.open(tmp_path / f"out.{suffix}") as image:
         carried = image.getexif()
         assert carried.get(ExifTags.Base.Orientation, 1) == 1
@@ -113,14 +113,14 @@ def test_deep_pictures_are_turned_too(tmp_path):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     Image.fromarray(values).save(tmp_path / "x.png", exif=exif)
-    assert np.array_equal(pictures.to_values(pictures.read(tmp_path / "x.png"))[..., 0], np.rot90(values, -1))
+    assert np.array_equal(writing.to_values(pictures.read(tmp_path / "x.png"))[..., 0], np.rot90(values, -1))
 
 
 def test_tiff_layout_does_not_leak_into_other_formats(tmp_path, scene):
     scene.save(tmp_path / "x.tif", compression="tiff_lzw", tiffinfo={271: "maker"})
     picture = pictures.read(tmp_path / "x.tif")
     for suffix in ("png", "tif", "jpg"):
-        assert pictures.write(picture, tmp_path / f"y.{suffix}") == ()
+        assert writing.write(picture, tmp_path / f"y.{suffix}") == ()
     with Image.open(tmp_path / "y.png") as image:
         assert dict(image.getexif()) == {271: "maker"}
     assert same(pictures.read(tmp_path / "y.tif").rgb, picture.rgb)
@@ -130,7 +130,7 @@ def test_damaged_exif_costs_the_exif_only(tmp_path, scene):
     scene.save(tmp_path / "x.png", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xee" * 40)
     picture = pictures.read(tmp_path / "x.png")
     assert same(picture.rgb * 255, scene, 1e-4)
-    pictures.write(picture, tmp_path / "y.jpg")
+    writing.write(picture, tmp_path / "y.jpg")
 
 
 def test_first_frame_of_animations(tmp_path, scene):
@@ -159,8 +159,8 @@ def test_foreign_profile_is_converted_and_comes_back(tmp_path, scene, suffix):
         )
     assert same(np.clip(picture.rgb, 0, 1) * 255, theirs, 1.3)
     assert not same(picture.rgb * 255, values, 5)  # the conversion is not nothing
-    assert np.array_equal(pictures.to_values(picture), values)
-    pictures.write(picture, tmp_path / f"y.{suffix}", quality=100)
+    assert np.array_equal(writing.to_values(picture), values)
+    writing.write(picture, tmp_path / f"y.{suffix}", quality=100)
     with Image.open(tmp_path / f"y.{suffix}") as image:
         assert image.info["icc_profile"] == ADOBE
 
@@ -171,7 +171,7 @@ def test_sixteen_bits_survive_a_foreign_profile(tmp_path):
 
     with (tmp_path / "x.png").open("wb") as file:
         write_png(file, values, icc=ADOBE)
-    again = pictures.to_values(pictures.read(tmp_path / "x.png")).astype(int)
+    again = writing.to_values(pictures.read(tmp_path / "x.png")).astype(int)
     assert np.abs(again - values).max() <= 1
 
 
@@ -188,10 +188,10 @@ def test_gray_profiles(tmp_path, scene):
     gray.save(tmp_path / "linear.png", icc_profile=gamma)
     picture = pictures.read(tmp_path / "linear.png")
     assert picture.gray and picture.rgb.mean() > np.asarray(gray).mean() / 255 + 0.15  # linear light looks dark
-    assert same(pictures.to_values(picture)[..., 0], gray)
+    assert same(writing.to_values(picture)[..., 0], gray)
     gray.save(tmp_path / "rgb.png", icc_profile=ADOBE)  # found in the wild; means R = G = B
     picture = pictures.read(tmp_path / "rgb.png")
-    assert picture.gray and same(pictures.to_values(picture)[..., 0], gray)
+    assert picture.gray and same(writing.to_values(picture)[..., 0], gray)
     assert np.ptp(picture.rgb, axis=2).max() < 1e-5
 
 
@@ -226,7 +226,7 @@ def test_cmyk_without_a_profile_is_said_to_be_a_guess(tmp_path, scene):
     scene.convert("CMYK").save(tmp_path / "x.jpg", quality=100)
     picture = pictures.read(tmp_path / "x.jpg")
     assert "CMYK" in picture.notes[0] and same(picture.rgb * 255, scene, 8)
-    pictures.write(picture, tmp_path / "y.jpg")
+    writing.write(picture, tmp_path / "y.jpg")
     with Image.open(tmp_path / "y.jpg") as image:
         assert image.mode == "RGB"
 
@@ -240,7 +240,7 @@ def test_alpha_and_gray_survive_where_the_format_can(tmp_path, scene, suffix, mo
     image = scene.convert("RGBA")
     image.putalpha(Image.fromarray(np.tile(np.arange(24, dtype=np.uint8) * 10, (16, 1))))
     picture = pictures.from_pil(image.convert(mode))
-    notes = pictures.write(picture, tmp_path / f"x.{suffix}", quality=100)
+    notes = writing.write(picture, tmp_path / f"x.{suffix}", quality=100)
     again = pictures.read(tmp_path / f"x.{suffix}")
     flattened = suffix in ("jpg", "bmp") and mode.endswith("A")
     assert any("transparency" in note for note in notes) == flattened
@@ -260,8 +260,8 @@ def test_alpha_and_gray_survive_where_the_format_can(tmp_path, scene, suffix, mo
 def test_rounds_and_clips(tmp_path):
     rgb = np.full((8, 8, 3), 100.6 / 255, np.float32)
     rgb[0], rgb[1] = -0.5, 1.5
-    pictures.write(pictures.Picture(rgb), tmp_path / "x.png")
-    values = pictures.to_values(pictures.read(tmp_path / "x.png"))
+    writing.write(pictures.Picture(rgb), tmp_path / "x.png")
+    values = writing.to_values(pictures.read(tmp_path / "x.png"))
     assert (values[0] == 0).all() and (values[1] == 255).all() and (values[2:] == 101).all()
 
 
@@ -269,20 +269,20 @@ def test_sixteen_bits_are_kept_or_their_loss_said(tmp_path):
     values = np.arange(8 * 8 * 3, dtype=np.uint16).reshape(8, 8, 3) * 300
     deep = pictures.Picture(values / np.float32(65535), bits=16)
     gray = pictures.Picture(np.repeat(values[..., :1], 3, axis=2) / np.float32(65535), bits=16, gray=True)
-    assert pictures.write(deep, tmp_path / "x.png") == ()
-    assert np.array_equal(pictures.to_values(pictures.read(tmp_path / "x.png")), values)
-    assert pictures.write(gray, tmp_path / "g.tif") == ()
-    assert np.array_equal(pictures.to_values(pictures.read(tmp_path / "g.tif"))[..., 0], values[..., 0])
-    assert pictures.write(deep, tmp_path / "d.tif") == ()
-    assert np.array_equal(pictures.to_values(pictures.read(tmp_path / "d.tif")), values)
+    assert writing.write(deep, tmp_path / "x.png") == ()
+    assert np.array_equal(writing.to_values(pictures.read(tmp_path / "x.png")), values)
+    assert writing.write(gray, tmp_path / "g.tif") == ()
+    assert np.array_equal(writing.to_values(pictures.read(tmp_path / "g.tif"))[..., 0], values[..., 0])
+    assert writing.write(deep, tmp_path / "d.tif") == ()
+    assert np.array_equal(writing.to_values(pictures.read(tmp_path / "d.tif")), values)
     for suffix in ("jpg", "webp", "bmp", "avif"):
-        assert "8 of its 16 bits" in pictures.write(deep, tmp_path / f"y.{suffix}")[0]
+        assert "8 of its 16 bits" in writing.write(deep, tmp_path / f"y.{suffix}")[0]
 
 
 def test_bmp_says_what_it_cannot_hold(tmp_path, scene):
     scene.save(tmp_path / "x.png", icc_profile=ADOBE)
     picture = pictures.read(tmp_path / "x.png")
-    assert "profile" in pictures.write(picture, tmp_path / "y.bmp")[0]
+    assert "profile" in writing.write(picture, tmp_path / "y.bmp")[0]
     again = pictures.read(tmp_path / "y.bmp")
     assert same(again.rgb, np.clip(picture.rgb, 0, 1), 0.51 / 255)  # written as sRGB, not as Adobe RGB's numbers
 
@@ -292,8 +292,8 @@ def test_too_much_exif_for_jpeg(tmp_path, scene):
     exif[ExifTags.Base.ImageDescription] = "x" * 70000
     scene.save(tmp_path / "x.png", exif=exif)
     picture = pictures.read(tmp_path / "x.png")
-    assert "EXIF" in pictures.write(picture, tmp_path / "y.jpg")[0]
-    assert pictures.write(picture, tmp_path / "y.png") == ()
+    assert "EXIF" in writing.write(picture, tmp_path / "y.jpg")[0]
+    assert writing.write(picture, tmp_path / "y.png") == ()
 
 
 def test_exif_that_a_writer_refuses_costs_the_exif_only(tmp_path, scene, monkeypatch):
@@ -306,14 +306,14 @@ def test_exif_that_a_writer_refuses_costs_the_exif_only(tmp_path, scene, monkeyp
         real(image, path, **options)
 
     monkeypatch.setattr(Image.Image, "save", particular)
-    assert "EXIF" in pictures.write(picture, tmp_path / "x.tif")[0]
+    assert "EXIF" in writing.write(picture, tmp_path / "x.tif")[0]
     assert same(pictures.read(tmp_path / "x.tif").rgb, picture.rgb)
 
 
 def test_unknown_suffix_and_failed_writes_leave_nothing(tmp_path, scene, monkeypatch):
     picture = pictures.from_pil(scene)
     with pytest.raises(InputError, match=r"\.gif"):
-        pictures.write(picture, tmp_path / "x.gif")
+        writing.write(picture, tmp_path / "x.gif")
 
     def full(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
@@ -321,23 +321,23 @@ def test_unknown_suffix_and_failed_writes_leave_nothing(tmp_path, scene, monkeyp
     (tmp_path / "x.png").write_bytes(b"precious")
     monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(OSError, match="No space"):
-        pictures.write(picture, tmp_path / "x.png")
+        writing.write(picture, tmp_path / "x.png")
     assert [p.name for p in tmp_path.iterdir()] == ["x.png"] and (tmp_path / "x.png").read_bytes() == b"precious"
 
 
 def test_to_pil_keeps_mode_and_metadata(scene):
     for mode in ("L", "LA", "RGB", "RGBA"):
         image = scene.convert(mode)
-        assert pictures.to_pil(pictures.from_pil(image)).mode == mode
-        assert same(pictures.to_pil(pictures.from_pil(image)), image)
+        assert writing.to_pil(pictures.from_pil(image)).mode == mode
+        assert same(writing.to_pil(pictures.from_pil(image)), image)
     deep = Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8))
-    assert pictures.to_pil(pictures.from_pil(deep)).mode == "I;16"
+    assert writing.to_pil(pictures.from_pil(deep)).mode == "I;16"
 
 
 def test_side_by_side(scene):
     before = pictures.from_pil(scene.convert("RGBA"))
     after = pictures.from_pil(ImageOps.invert(scene).convert("RGBA"))
-    both = pictures.side_by_side(before, after)
+    both = writing.side_by_side(before, after)
     assert both.rgb.shape == (16, 48, 3) and both.alpha is not None and both.alpha.shape == (16, 48)
     assert np.array_equal(both.rgb[:, :24], before.rgb) and np.array_equal(both.rgb[:, 24:], after.rgb)
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from smnet_jax.data.decoding import decode
 from smnet_jax.errors import InputError
-from smnet_jax.images import formats, pictures
+from smnet_jax.images import formats, pictures, writing
 from tests.support import tiffs
 
 Y, X = np.mgrid[0:48, 0:64]
@@ -38,7 +38,7 @@ def test_heic_is_read_as_it_stands_and_written_as_jpeg():
     assert suffix == ".jpg" and picture.bits == 8
     # libheif writes orientation 6 as a rotation and applies it while reading.
     assert np.abs(picture.rgb * 255 - np.rot90(SCENE, -1)).max() < 4
-    data, _ = pictures.to_bytes(picture, suffix)
+    data, _ = writing.to_bytes(picture, suffix)
     with Image.open(io.BytesIO(data)) as image:
         assert image.getexif()[271] == "phone" and image.getexif()[274] == 1 and image.size == (48, 64)
 
@@ -55,7 +55,7 @@ def test_avif_is_read_and_written():
     )
     picture, suffix = pictures.from_bytes(data)
     assert suffix == ".avif" and np.abs(picture.rgb * 255 - np.rot90(SCENE, -1)).max() < 6
-    again, _ = pictures.from_bytes(pictures.to_bytes(picture, ".avif", quality=100)[0])
+    again, _ = pictures.from_bytes(writing.to_bytes(picture, ".avif", quality=100)[0])
     assert again.rgb.shape == (64, 48, 3) and np.abs(again.rgb - picture.rgb).max() < 6 / 255
     assert again.exif is not None and b"phone" in again.exif
 
@@ -86,7 +86,7 @@ def test_camera_raw_is_developed_linearly():
 def test_the_full_page_of_a_tiff_is_read_not_its_preview():
     data = tiffs.file((SCENE[::4, ::4].copy(), 2, [tiffs.long(254, 1)]), (SCENE, 2, []))
     picture, _ = pictures.from_bytes(data)
-    assert np.array_equal(pictures.to_values(picture), SCENE) and picture.notes == ()
+    assert np.array_equal(writing.to_values(picture), SCENE) and picture.notes == ()
     hidden = tiffs.file((SCENE[::4, ::4].copy(), 2, [tiffs.long(254, 1)]), below=(SCENE, 2, []))
     with pytest.raises(InputError, match="preview"):
         pictures.from_bytes(hidden)
@@ -141,7 +141,7 @@ def test_a_jpeg_that_misses_pixels_is_refused(options):
 
 def test_lossless_webp_stays_lossless(fixtures):
     picture, suffix = pictures.from_bytes((fixtures / "field/lossless.webp").read_bytes())
-    again, _ = pictures.from_bytes(pictures.to_bytes(picture, suffix)[0])
+    again, _ = pictures.from_bytes(writing.to_bytes(picture, suffix)[0])
     assert np.array_equal(again.rgb, picture.rgb)
     lossy, _ = pictures.from_bytes(encoded("WEBP"))
     assert picture.lossless and not lossy.lossless
@@ -150,7 +150,7 @@ def test_lossless_webp_stays_lossless(fixtures):
 @pytest.mark.parametrize(("suffix", "size", "limit"), [(".webp", (8, 16384), "16383"), (".jpg", (65501, 8), "65500")])
 def test_what_is_larger_than_its_format_can_be_is_named(suffix, size, limit):
     with pytest.raises(InputError, match=rf"{limit}.*--format png"):
-        pictures.to_bytes(pictures.Picture(np.zeros((*size, 3), np.float32)), suffix)
+        writing.to_bytes(pictures.Picture(np.zeros((*size, 3), np.float32)), suffix)
 
 
 # Colour and transparency of PNG
@@ -181,8 +181,8 @@ def looks(data: bytes) -> np.ndarray:
 
 def test_linear_light_by_gamma_is_converted_and_comes_back(fixtures):
     picture, _ = pictures.from_bytes((fixtures / "field/gama_linear.png").read_bytes())
-    data, _ = pictures.to_bytes(picture, ".png")
-    assert np.array_equal(pictures.to_values(picture), pictures.to_values(pictures.from_bytes(data)[0]))
+    data, _ = writing.to_bytes(picture, ".png")
+    assert np.array_equal(writing.to_values(picture), writing.to_values(pictures.from_bytes(data)[0]))
     plain = SCENE / np.float32(255)
     linear = np.where(plain <= 0.0031308, plain * 12.92, 1.055 * plain ** (1 / 2.4) - 0.055)
     assert np.abs(looks(png_with(gama=100000, chrm=SRGB_POINTS)) - linear).max() < 1e-3
@@ -249,7 +249,7 @@ def test_a_bmp_of_32_bits_without_alpha_is_opaque():
     head += struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + b"BGRs" + bytes(48)
     data = b"BM" + struct.pack("<IHHI", 122 + rgbx.nbytes, 0, 0, 122) + head + rgbx.tobytes()
     picture, _ = pictures.from_bytes(data)
-    assert picture.alpha is None and np.array_equal(pictures.to_values(picture), SCENE)
+    assert picture.alpha is None and np.array_equal(writing.to_values(picture), SCENE)
 
 
 # What is not read
@@ -332,7 +332,7 @@ def test_a_png_with_a_damaged_text_is_read_without_it():
     data = encoded("PNG")
     damaged = chunk(b"tEXt", b"Title\0x")[:-1] + b"?"
     picture, _ = pictures.from_bytes(data[:33] + damaged + data[33:])
-    assert np.array_equal(pictures.to_values(picture), SCENE) and "damaged" in picture.notes[0]
+    assert np.array_equal(writing.to_values(picture), SCENE) and "damaged" in picture.notes[0]
     broken = bytearray(data)
     broken[data.find(b"IDAT") + 8] ^= 1  # pixels are another matter
     with pytest.raises(InputError):
@@ -343,7 +343,7 @@ def test_exif_behind_the_pixels_of_a_png_counts_too():
     data = encoded("PNG")
     late = chunk(b"eXIf", tiffs.block([tiffs.short(274, 6)])[6:])
     assert np.array_equal(
-        pictures.to_values(pictures.from_bytes(data[:-12] + late + data[-12:])[0]), np.rot90(SCENE, -1)
+        writing.to_values(pictures.from_bytes(data[:-12] + late + data[-12:])[0]), np.rot90(SCENE, -1)
     )
 
 

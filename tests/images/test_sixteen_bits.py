@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from smnet_jax.errors import InputError
-from smnet_jax.images import pictures, sixteen_bits
+from smnet_jax.images import pictures, sixteen_bits, writing
 
 
 def png(values: np.ndarray, *, extra: bytes = b"") -> bytes:
@@ -64,10 +64,10 @@ def test_reads_and_writes_every_bit_of_png(tmp_path, values, channels):
     path.write_bytes(png(values))
     picture = pictures.read(path)
     assert picture.bits == 16 and picture.gray == (channels < 3)
-    assert np.array_equal(pictures.to_values(picture), values)
-    assert picture.notes == pictures.write(picture, tmp_path / "again.png") == ()
+    assert np.array_equal(writing.to_values(picture), values)
+    assert picture.notes == writing.write(picture, tmp_path / "again.png") == ()
     again = pictures.read(tmp_path / "again.png")
-    assert np.array_equal(pictures.to_values(again), values)
+    assert np.array_equal(writing.to_values(again), values)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -76,7 +76,7 @@ def test_reads_every_bit_of_tiff(tmp_path, values, order):
     path.write_bytes(tiff(values[..., :3], order=order))
     picture = pictures.read(path)
     assert picture.bits == 16
-    assert np.array_equal(pictures.to_values(picture), values[..., :3])
+    assert np.array_equal(writing.to_values(picture), values[..., :3])
 
 
 def test_separate_planes_are_refused(tmp_path, values):
@@ -125,7 +125,7 @@ def test_a_large_picture_is_split_into_chunks_that_join(tmp_path):
     with (tmp_path / "x.png").open("wb") as file:
         sixteen_bits.write_png(file, values)
     assert (tmp_path / "x.png").read_bytes().count(b"IDAT") > 1
-    assert np.array_equal(pictures.to_values(pictures.read(tmp_path / "x.png")), values)
+    assert np.array_equal(writing.to_values(pictures.read(tmp_path / "x.png")), values)
 
 
 def test_eight_bits_are_not_taken_for_sixteen():

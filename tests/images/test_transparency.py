@@ -5,7 +5,7 @@ import pytest
 
 from smnet_jax.checkpoints import untrained
 from smnet_jax.enhancement import photo
-from smnet_jax.images import pictures
+from smnet_jax.images import pictures, writing
 from smnet_jax.images.transparency import filled
 
 
@@ -39,7 +39,7 @@ def test_visible_results_do_not_depend_on_hidden_colours(cut_out, suffix):
         low = pictures.Picture(np.where(alpha[..., None] > 0, rgb, np.float32(hidden)), alpha)
         after = photo.enhance_picture(*weights, low, strength=0.5)
         assert np.array_equal(after.rgb[alpha == 0], low.rgb[alpha == 0])
-        seen.append(pictures.from_bytes(pictures.to_bytes(after, suffix)[0])[0].rgb[alpha > 0])
+        seen.append(pictures.from_bytes(writing.to_bytes(after, suffix)[0])[0].rgb[alpha > 0])
     assert np.array_equal(*seen) and seen[0].mean() > 0.01
 
 
