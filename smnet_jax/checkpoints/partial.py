@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from smnet_jax.checkpoints import formats, torch_names, weights
+from smnet_jax.checkpoints import formats, torch_layout, torch_names, trees, weights
 from smnet_jax.errors import InputError
 
 TOLD = 12  # names in one line; a network has about 70
@@ -19,7 +19,7 @@ def fill(params: Mapping[str, Any], architecture: Any, source: str | os.PathLike
     `params` are those of `architecture` (an `Architecture` or an `SMNet`), which the weights need not be of. A
     checkpoint file may have tensors too many and too few. Raises InputError where it cannot be read or nothing fits.
     """
-    ours = torch_names.flatten(params)
+    ours = trees.flatten(params)
     given, unused = _given(source, architecture)
     taken = {path: array for path, array in given.items() if path in ours and np.shape(ours[path]) == array.shape}
     if not taken:
@@ -33,19 +33,19 @@ def fill(params: Mapping[str, Any], architecture: Any, source: str | os.PathLike
     told += f"; left as they begin: {_listed(kept)}" if kept else ""
     unused += [path for path in given if path not in ours]
     told += f"; not used: {_listed(unused)}" if unused else ""
-    return torch_names.unflatten({**ours, **taken}), told
+    return trees.unflatten({**ours, **taken}), told
 
 
 def _given(source: str | os.PathLike[str], architecture: Any) -> tuple[dict[str, np.ndarray], list[str]]:
     """Arrays by our paths, and names of the file that are nobody's."""
     if not Path(source).is_file():
-        return torch_names.flatten(weights.read(source).params), []
+        return trees.flatten(weights.read(source).params), []
     state = formats.read(Path(source)).state
     try:
         variant, width = torch_names.recognise(state)
     except InputError:
         variant, width = architecture.variant, architecture.width
-    entries = {entry.name: entry for entry in torch_names.layout(variant, width)}
+    entries = {entry.name: entry for entry in torch_layout.layout(variant, width)}
     given: dict[str, np.ndarray] = {}
     for name, entry in entries.items():
         array = state.get(name)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from smnet_jax.checkpoints import formats, torch_names, weights
+from smnet_jax.checkpoints import formats, torch_layout, trees, weights
+from smnet_jax.checkpoints.architecture import Architecture
 from smnet_jax.checkpoints.partial import fill
-from smnet_jax.checkpoints.torch_names import Architecture
 from smnet_jax.errors import InputError
 
 
@@ -13,10 +13,10 @@ def fresh(architecture: Architecture) -> dict:
     """Parameters that no checkpoint has."""
     flat = {
         entry.path: np.full([entry.shape[axis] for axis in entry.axes], 7.0, np.float32)
-        for entry in torch_names.layout(architecture.variant, architecture.width)
+        for entry in torch_layout.layout(architecture.variant, architecture.width)
         if entry.path
     }
-    return torch_names.unflatten(flat)
+    return trees.unflatten(flat)
 
 
 @pytest.fixture
@@ -25,12 +25,12 @@ def lol(fixtures):
 
 
 def test_another_variant_takes_what_they_share(lol, tmp_path):
-    theirs = torch_names.flatten(weights.read(lol).params)
+    theirs = trees.flatten(weights.read(lol).params)
     fivek = Architecture("fivek", 8)
     weights.save(tmp_path / "ours", Architecture("lol", 8), weights.read(lol).params)
     for source in (lol, tmp_path / "ours"):
         params, told = fill(fresh(fivek), fivek, source)
-        ours = torch_names.flatten(params)
+        ours = trees.flatten(params)
         shared = [path for path in ours if path in theirs and ours[path].shape == theirs[path].shape]
         assert 40 < len(shared) < len(ours)
         for path in ours:
@@ -47,7 +47,7 @@ def test_a_checkpoint_with_tensors_too_many_and_too_few(lol, tmp_path):
         weights.read(tmp_path / "net.safetensors")
     architecture = Architecture("lol", 8)
     _, told = fill(fresh(architecture), architecture, tmp_path / "net.safetensors")
-    count = len(torch_names.flatten(fresh(architecture)))
+    count = len(trees.flatten(fresh(architecture)))
     assert f"{count - 1} of {count} arrays taken; left as they begin: stem/conv/kernel (3, 3, 4, 8), not there" in told
     assert told.endswith("; not used: 'extra.head' (2, 3)")
 

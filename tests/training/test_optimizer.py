@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from smnet_jax.checkpoints import torch_names, weights
+from smnet_jax.checkpoints import trees, weights
 from smnet_jax.training import config as configs
 from smnet_jax.training import parallel
 from smnet_jax.training.checkpoint import Checkpoints
@@ -115,7 +115,7 @@ def test_schedule_free_releases_its_average_from_the_run_and_from_a_checkpoint(t
     checkpoints.close()
     assert restored is not None
     released, of_checkpoint, trained = (
-        torch_names.flatten(tree)
+        trees.flatten(tree)
         for tree in (params, weights.read(tmp_path / "checkpoints" / "3").params, jax.device_get(restored[0].params))
     )
     for path in released:
