@@ -6,7 +6,6 @@ From one chip's step time at a few batch sizes (compiled by `smnet bench tpu --j
 
 import argparse
 import bisect
-import csv
 import dataclasses
 import json
 import math
@@ -24,7 +23,7 @@ SUMMARY = "strong and weak scaling on paper up to thousands of chips, and where 
 HOP = 1e-6  # seconds from a chip to its neighbour
 EXCHANGE = 50e-6  # seconds of one exchange between hosts over the data-centre network, however small
 MODEL = (
-    "step(n) = compute(pictures a chip) + (1 - overlap) * all-reduce(n)",
+    "step(n) = compute(pictures a chip) + all-reduce(n), nothing of which is hidden behind computing",
     "compute: straight lines between the given batch sizes (the compiler's cycles / clock, or measured)",
     "at least max(FLOPs / peak, bytes to and from HBM / its bandwidth), shown as the bound of the compiled program",
     "all-reduce inside a slice: 2 (n-1)/n bytes / width + 2 hops * 1 us; width = 2 directions * axes * link, half of "
@@ -58,8 +57,6 @@ class Model:
     chip: peaks.Peaks
     points: tuple[Point, ...]  # of the fewest chips, by batch
     gradient: int  # bytes
-    overlap: float = 0.0
-    host_rate: float | None = None  # photos/s that a host's input pipeline delivers; None: as many as needed
     pairs: int = 485
 
     def compute(self, batch: float) -> float:
@@ -137,13 +134,8 @@ def _row(mode: str, model: Model, chips: int, batch: int) -> dict[str, Any]:
     working = min(chips, batch)
     each = batch / working
     compute = model.compute(math.ceil(each))  # the fullest chip is the one waited for
-    communication = (1 - model.overlap) * all_reduce(model.gradient, chips, model.chip)
+    communication = all_reduce(model.gradient, chips, model.chip)
     seconds = compute + communication
-    hosts = max(1, chips // model.chip.host_chips)
-    needed = batch / seconds / hosts
-    starved = model.host_rate is not None and needed > model.host_rate
-    if starved and model.host_rate:
-        seconds = batch / (model.host_rate * hosts)
     rate = batch / seconds
     peak = model.chip.flops.get("bfloat16")
     work = model.points[0].model_flops
@@ -158,8 +150,6 @@ def _row(mode: str, model: Model, chips: int, batch: int) -> dict[str, Any]:
         "images_per_second": rate,
         "efficiency": rate / (chips * model.best_rate),
         "mfu": work * rate / (chips * peak) if work and peak else None,
-        "photos_per_second_per_host": needed,
-        "starved": starved,
     }
     return {**row, "limit": _limit(row, model, batch, working, compute)}
 
@@ -168,8 +158,6 @@ def _limit(row: dict[str, Any], model: Model, batch: int, working: int, compute:
     """What keeps the row from being ideal, the hardest first; "" where nothing much does."""
     if row["chips"] > working:
         return f"batch: {batch} pictures for {row['chips']} chips"
-    if row["starved"]:
-        return f"input: {row['photos_per_second_per_host']:.0f} photos/s a host needed, {model.host_rate:.0f} there"
     if batch > model.pairs:
         return f"batch: {batch} of {model.pairs} pairs"
     if row["efficiency"] > 0.8 or batch / working > model.best_batch:  # beyond that, more chips or parts are the way on
@@ -238,17 +226,6 @@ def _compiled(found: dict[str, Any]) -> Point:
     )  # fmt: skip
 
 
-def _point(text: str, kind: str | None) -> Point:
-    batch, _, seconds = text.partition(":")
-    try:
-        point = Point(kind or "", 1, int(batch), float(seconds), 0, 0.0, 0.0, False, 0, "a step as given")
-    except ValueError as error:
-        raise InputError(f"--point {text}: must be BATCH:SECONDS, as 16:0.098") from error
-    if not (point.batch > 0 and 0 < point.seconds < math.inf):
-        raise InputError(f"--point {text}: both must be greater than 0")
-    return point
-
-
 def _measured(found: dict[str, Any]) -> list[Point]:
     config = found["config"]
     title = f"{config['variant']} width {config['width']}, {config['loss']} loss, {config['dtype']}, {config['crop']}"
@@ -268,30 +245,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="JSON of smnet bench tpu --only train, or of smnet bench scale: one chip at several batch sizes, and any "
         "others to check the model against",
     )  # fmt: skip
-    parser.add_argument("--point", nargs="+", default=[], metavar="BATCH:SECONDS", help="instead of files: pictures on "
-                        "one chip and seconds a step; with --kind and --gradient")  # fmt: skip
-    parser.add_argument("--gradient", type=int, metavar="BYTES", help="of the all-reduce, instead of the files' (4 for "
-                        "each parameter: lol 11956884)")  # fmt: skip
-    parser.add_argument("--kind", metavar="NAME", help="of chip, as 'TPU v5 lite'; with files: predict for this kind's "
-                        "links and network instead")  # fmt: skip
     parser.add_argument("--chips", type=int, default=4096, metavar="N", help="up to (default: 4096)")
     parser.add_argument("--batch", type=int, default=256, metavar="N", help="strong: pictures in all (default: 256)")
     parser.add_argument(
         "--batch-per-chip", type=int, default=16, metavar="N", help="weak: pictures for each chip (default: 16)"
     )
-    parser.add_argument("--overlap", type=float, default=0.0, metavar="SHARE", help="of the all-reduce hidden behind "
-                        "the backward pass, 0 to 1 (default: 0)")  # fmt: skip
-    parser.add_argument("--host-rate", type=float, metavar="N", help="photos/s that one host delivers (smnet bench "
-                        "scale --data measures it; default: as many as needed)")  # fmt: skip
     parser.add_argument("--pairs", type=int, default=485, metavar="N", help="training pairs (default: LOL's 485)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line for each number of chips")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves (png, svg or pdf)")
 
 
 def run(args: argparse.Namespace) -> int:
     _check(args)
-    points = [point for path in args.files for point in read(path)] + [_point(text, args.kind) for text in args.point]
+    points = [point for path in args.files for point in read(path)]
     model, others = build(points, args)
     counts = [2**i for i in range(args.chips.bit_length())]
     rows = strong(model, counts, args.batch) + weak(model, counts, args.batch_per_chip)
@@ -310,11 +276,6 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         with replacing(args.json) as temporary:
             temporary.write_text(json.dumps(result, indent=1) + "\n")
-    if args.csv:
-        with replacing(args.csv) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
     if args.plot:
         from smnet_jax.bench.scale_plot import predicted
 
@@ -326,25 +287,23 @@ def build(points: list[Point], args: argparse.Namespace) -> tuple[Model, list[Po
     """The model, and the points that it is not made of. Raises InputError where something is missing."""
     kinds = sorted({point.kind for point in points})
     if not points:
-        raise InputError("bench predict: nothing to predict from; give files, or --point BATCH:SECONDS with --kind")
+        raise InputError("bench predict: nothing to predict from; give files of smnet bench tpu or scale")
     if len(kinds) > 1:
         raise InputError(f"bench predict: the files are of {', '.join(kinds)}; give those of one kind")
-    chip = peaks.of(args.kind or kinds[0])
+    chip = peaks.of(kinds[0])
     if chip is None:
         raise InputError(
-            f"bench predict: nothing is known of the links of {args.kind or kinds[0]}; give --kind, as 'TPU v5 lite'"
+            f"bench predict: nothing is known of the links of {kinds[0]}; give files of a chip in hardware/peaks.py"
         )
     fewest = min(point.chips for point in points)
     by_batch = {point.batch: point for point in points if point.chips == fewest}
     own = tuple(by_batch[batch] for batch in sorted(by_batch))
     # With one chip there is nothing to send; the fewest that send tell what.
     sending = sorted((point for point in points if point.sent), key=lambda point: point.chips)
-    gradient = args.gradient or (sending[0].sent if sending else 4 * points[0].parameters)
+    gradient = sending[0].sent if sending else 4 * points[0].parameters
     if not gradient:
-        raise InputError(
-            "bench predict: nothing tells the bytes of the all-reduce; add a file of two or more chips, or --gradient"
-        )
-    model = Model(chip, own, gradient, args.overlap, args.host_rate, args.pairs)
+        raise InputError("bench predict: nothing tells the bytes of the all-reduce; add a file of two or more chips")
+    model = Model(chip, own, gradient, args.pairs)
     return model, [point for point in points if point not in own]
 
 
@@ -358,20 +317,20 @@ def table(result: dict[str, Any]) -> str:
     )
     for point in result["points"]:
         bound = f", bound by operations and HBM {point['bound'] * 1e3:.2f} ms" if point["bound"] else ""
-        how = "measured" if point["measured"] else "compiled or given"
+        how = "measured" if point["measured"] else "compiled"
         lines.append(
             f"  {how}: {point['batch']:g} pictures a chip {point['seconds'] * 1e3:.2f} ms, "
             f"{point['batch'] / point['seconds']:.0f} images/s{bound}"
         )
     lines.append(
         f"{'mode':7}{'chips':>6}{'batch':>8}{'ms':>9}{'all-reduce':>11}{'images/s':>11}{'efficiency':>11}{'MFU':>8}"
-        f"{'photos/s/host':>14}  limit"
+        f"  limit"
     )
     for row in result["rows"]:
         lines.append(
             f"{row['mode']:7}{row['chips']:>6}{row['batch']:>8}{row['seconds'] * 1e3:>9.2f}"
             f"{row['all_reduce_seconds'] * 1e3:>11.3f}{row['images_per_second']:>11.0f}{row['efficiency']:>11.2f}"
-            f"{peaks.show(row['mfu']):>8}{row['photos_per_second_per_host']:>14.0f}  {row['limit']}"
+            f"{peaks.show(row['mfu']):>8}  {row['limit']}"
         )
     lines += result["stops"]
     for row in result["check"]:
@@ -392,7 +351,3 @@ def _check(args: argparse.Namespace) -> None:
     for name in ("chips", "batch", "batch_per_chip", "pairs"):
         if getattr(args, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} {getattr(args, name)}: must be at least 1")
-    if not 0 <= args.overlap <= 1:
-        raise InputError(f"--overlap {args.overlap}: must be between 0 and 1")
-    if args.host_rate is not None and not args.host_rate > 0:
-        raise InputError(f"--host-rate {args.host_rate}: must be greater than 0")

@@ -74,9 +74,9 @@ def save(figure: Any, title: str, path: Path) -> None:
 
 
 def predicted(result: dict[str, Any], path: Path) -> None:
-    """Images/s with the ideal line, efficiency with the parts of the step lost, photos/s a host; strong and weak."""
-    figure = figure_of(13.0, 4.0)
-    rate, efficiency, photos = figure.subplots(1, 3)
+    """Images/s with the ideal line, and efficiency with the all-reduce's share of the step; strong and weak."""
+    figure = figure_of(9.0, 4.0)
+    rate, efficiency = figure.subplots(1, 2)
     for mode, colour in (("strong", "tab:blue"), ("weak", "tab:orange")):
         rows = [row for row in result["rows"] if row["mode"] == mode]
         counts = [row["chips"] for row in rows]
@@ -86,7 +86,6 @@ def predicted(result: dict[str, Any], path: Path) -> None:
         efficiency.plot(counts, [row["efficiency"] for row in rows], **style)
         communication = [row["all_reduce_seconds"] / row["seconds"] for row in rows]
         efficiency.plot(counts, communication, color=colour, ls=":", lw=1.2, label=f"{mode}: all-reduce's share")
-        photos.plot(counts, [row["photos_per_second_per_host"] for row in rows], **style)
         stop = next((row for row in rows if row["limit"]), None)
         if stop:
             for panel, value in ((rate, stop["images_per_second"]), (efficiency, stop["efficiency"])):
@@ -94,7 +93,7 @@ def predicted(result: dict[str, Any], path: Path) -> None:
     best = max(point["batch"] / point["seconds"] for point in result["points"])
     counts = sorted({row["chips"] for row in result["rows"]})
     rate.plot(counts, [best * count for count in counts], color="gray", ls="--", lw=1, label="ideal")
-    for panel, name in ((rate, "images/s"), (efficiency, "efficiency"), (photos, "photos/s a host needed")):
+    for panel, name in ((rate, "images/s"), (efficiency, "efficiency")):
         panel.set_xscale("log", base=2)
         panel.set_xticks(counts[::3], [str(count) for count in counts[::3]])
         panel.set(xlabel="chips", ylabel=name)

@@ -41,8 +41,6 @@ class Peaks:
     """Dimensions of the torus; two links each. 1: a switch."""
     slice: int = 1
     """Most chips that the links join; beyond, the data-centre network."""
-    host_chips: int = 1
-    """Chips that share a host, and so its input pipeline."""
     network: float | None = None
     """Bytes/s of the data-centre network for each chip, in one direction (DCN; InfiniBand)."""
 
@@ -59,16 +57,15 @@ def _gpu(name: str, bf16: float | None, default: float, highest: float, **rest: 
 
 
 _V4 = _tpu("TPU v4", 275, memory=32 * GIB, bandwidth=1228 * GB, clock=1.049e9, link=45 * GB, axes=3, slice=4096,
-           host_chips=4, network=6.25 * GB)  # fmt: skip
+           network=6.25 * GB)  # fmt: skip
 _V5E = _tpu("TPU v5e", 197, memory=16 * GIB, bandwidth=819 * GB, clock=1.503e9, link=45 * GB, axes=2, slice=256,
-            host_chips=8, network=3.125 * GB)  # fmt: skip
+            network=3.125 * GB)  # fmt: skip
 _V5P = _tpu("TPU v5p", 459, memory=95 * GIB, bandwidth=2765 * GB, clock=1.751e9, link=90 * GB, axes=3, slice=8960,
-            host_chips=4, network=6.25 * GB)  # fmt: skip
+            network=6.25 * GB)  # fmt: skip
 _V6E = _tpu("TPU v6e", 918, memory=32 * GIB, bandwidth=1640 * GB, clock=1.751e9, link=90 * GB, axes=2, slice=256,
-            host_chips=8, network=12.5 * GB)  # fmt: skip
-_V7 = _tpu("TPU7x", 2307, memory=192 * GIB, bandwidth=7380 * GB, link=90 * GB, axes=3, slice=9216, host_chips=4,
-           network=12.5 * GB)  # fmt: skip
-_SWITCHED = {"slice": 8, "host_chips": 8}
+            network=12.5 * GB)  # fmt: skip
+_V7 = _tpu("TPU7x", 2307, memory=192 * GIB, bandwidth=7380 * GB, link=90 * GB, axes=3, slice=9216, network=12.5 * GB)  # fmt: skip
+_SWITCHED = {"slice": 8}
 _H100 = _gpu("H100 SXM", 989.4, 494.7, 66.9, memory=80 * GIB, bandwidth=3350 * GB, link=450 * GB, network=50 * GB,
              **_SWITCHED)  # fmt: skip
 _H200 = _gpu("H200 SXM", 989.4, 494.7, 66.9, memory=141 * GB, bandwidth=4800 * GB, link=450 * GB, network=50 * GB,
