@@ -30,9 +30,9 @@ class Missing(Exception):
     """This runtime is not here; says why."""
 
 
-def build(name: str, variant: str, width: int, height: int, breadth: int) -> Contender:
-    """Prepare and compile; the picture is `height` x `breadth`. Raises Missing."""
-    model, variables, low = _case(variant, width, height, breadth)
+def build(name: str, variant: str, width: int, height: int, image_width: int) -> Contender:
+    """Prepare and compile; the picture is `height` x `image_width`. Raises Missing."""
+    model, variables, low = _case(variant, width, height, image_width)
     if name == "smnet-jax":
         return _ours(model, variables, low)
     if name == "smnet-jax bfloat16":
@@ -42,12 +42,12 @@ def build(name: str, variant: str, width: int, height: int, breadth: int) -> Con
     return _torch(name, model, variables, low)
 
 
-def _case(variant: str, width: int, height: int, breadth: int) -> tuple[Any, Any, np.ndarray]:
+def _case(variant: str, width: int, height: int, image_width: int) -> tuple[Any, Any, np.ndarray]:
     from smnet_jax.network.initialisation import initialise
     from smnet_jax.network.model import SMNet
 
     model = SMNet("fivek" if variant == "fivek" else "lol", width)
-    low = np.random.default_rng(1).random((1, height, breadth, 3), np.float32)
+    low = np.random.default_rng(1).random((1, height, image_width, 3), np.float32)
     return model, initialise(model, seed=0), low
 
 

@@ -85,8 +85,8 @@ def measure(
 
     allocator.keep_freed_memory()
     model, variables = untrained.make(width) if width else photo.open_weights(weights)
-    height, breadth = shape(megapixels)
-    low = np.random.default_rng(0).random((height, breadth, 3), np.float32) * np.float32(0.3)
+    height, image_width = shape(megapixels)
+    low = np.random.default_rng(0).random((height, image_width, 3), np.float32) * np.float32(0.3)
     picture = pictures.Picture(low)
     plan = decide(model, low.shape, **how)
     photo.prepare(model, variables, picture, plan)
@@ -102,8 +102,8 @@ def measure(
             allocator.return_too_much(kept)
     seconds, cpu_seconds, system_seconds = (statistics.median(values) for values in zip(*clocks[1:], strict=True))
     return {
-        "megapixels": height * breadth / 1e6,
-        "picture": f"{breadth}x{height}",
+        "megapixels": height * image_width / 1e6,
+        "picture": f"{image_width}x{height}",
         "first_seconds": clocks[0][0],
         "first_cpu_seconds": clocks[0][1],
         "seconds": seconds,

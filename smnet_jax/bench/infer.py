@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    breadth, height = picture_size(args.size)
+    image_width, height = picture_size(args.size)
     if args.repeats < 1:
         raise InputError(f"--repeats {args.repeats}: must be at least 1")
     if args.width < 4 or args.width % 4:
@@ -54,11 +54,11 @@ def run(args: argparse.Namespace) -> int:
         "variants": {},
     }
     for variant in ("lol", "fivek") if args.variant == "both" else (args.variant,):
-        found = measure(variant, args.width, height, breadth, args.repeats, args.only)
+        found = measure(variant, args.width, height, image_width, args.repeats, args.only)
         if not args.no_memory:
             for name, row in found["rows"].items():
                 say(f"{variant}: memory of {name}")
-                row["peak_memory"] = memory(name, variant, args.width, height, breadth)
+                row["peak_memory"] = memory(name, variant, args.width, height, image_width)
         result["variants"][variant] = found
         print(table(variant, found))
     if args.json:
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def measure(
-    variant: str, width: int, height: int, breadth: int, repeats: int, names: tuple[str, ...] = NAMES
+    variant: str, width: int, height: int, image_width: int, repeats: int, names: tuple[str, ...] = NAMES
 ) -> dict[str, Any]:
     """Medians over rounds in which the contenders take turns, so that a busy minute hits all of them alike.
 
@@ -84,7 +84,7 @@ def measure(
     for name in names:
         say(f"{variant}: preparing {name}")
         try:
-            contenders[name] = build(name, variant, width, height, breadth)
+            contenders[name] = build(name, variant, width, height, image_width)
             pictures[name] = contenders[name].run()
         except Missing as error:
             missing[name] = str(error)
@@ -113,10 +113,10 @@ def measure(
     return {"rows": rows, "missing": missing, "matmul_rate": peak}
 
 
-def memory(name: str, variant: str, width: int, height: int, breadth: int) -> int:
+def memory(name: str, variant: str, width: int, height: int, image_width: int) -> int:
     """Peak memory of a process that does nothing but this, in bytes."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_alone, (name, variant, width, height, breadth))
+        return pool.apply(_alone, (name, variant, width, height, image_width))
 
 
 def _alone(*case: Any) -> int:

@@ -11,7 +11,7 @@ from smnet_jax.network.halo import ALIGNMENT, HALO
 from smnet_jax.network.model import SMNet
 
 # Feature maps of the network's width that are alive at once, at full resolution. In a compiled program at most 12.1
-# (widths 8 to 96, both variants and forms, as the compiler's memory analysis tells). A window took up to 19 as the
+# (widths 8 to 96, both variants, as the compiler's memory analysis tells). A window took up to 19 as the
 # system counts, with what is read for it, room that the products take, and gaps in the heap; `_PROGRAM` can spare one.
 # Since windows are compiled for little memory it is 13 where measured (width 64, 2 megapixels).
 _MAPS, _MAPS_OF_WINDOW = 13, 18

@@ -59,7 +59,7 @@ class Features:
         self.old, self.new = self.new, self.old
 
 
-class Kept:
+class SpillCache:
     """Arrays of one shape in a temporary file without a name, as many as it is worth while and the disk has room for.
 
     It stops to take more where writing turns out slower than computing again: on a slow disk, or with an accelerator.

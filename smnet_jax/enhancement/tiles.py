@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from smnet_jax.enhancement.scratch import Features, Kept, default_folder
+from smnet_jax.enhancement.scratch import Features, SpillCache, default_folder
 from smnet_jax.host import allocator
 from smnet_jax.network.halo import Span, inner, spans
 from smnet_jax.network.model import SMNet
@@ -36,12 +36,12 @@ def enhance_tiled(
     """The network on one picture (H,W,3) in [0, 1], H and W multiples of 4 -> (H,W,3) float32, not clipped.
 
     Equal to `model.apply` on the whole picture up to float32 rounding, for every tile size. Each block goes over the
-    picture twice, first for the statistics of GFRM (sums in float64), then for the result; the features between blocks
-    (width * 4 bytes a pixel) are kept in an unnamed temporary file.
+    picture twice: first for the statistics of GFRM (sums in float64), then for the result. The features between blocks
+    (width * 4 bytes a pixel) lie in an unnamed temporary file.
 
-    tile: side of the area that each window contributes, or (rows, columns); the window adds HALO to both.
-    keep: have a second such file (three times that), for what the first pass computed; what does not go in the second
-        pass computes again.
+    tile: side of a tile's interior, or its (rows, columns); a window is the interior with HALO more on each axis.
+    keep: spill what the first pass computes into a second file, three times as large. The second pass computes again
+        what the file has no room for.
     progress: is called with the share of the work done, from 0 to 1.
     folder: for the temporary files; $TMPDIR or /var/tmp if None.
 
@@ -55,7 +55,7 @@ def enhance_tiled(
     variables = jax.device_put(variables)
     folder = default_folder() if folder is None else Path(folder)
     features = Features(height, width, model.width, model.dtype, cut.window[0] if len(cut.tiles) > 1 else 0, folder)
-    kept = Kept(len(cut.tiles) if keep else 0, (*cut.inner, 3 * model.width), model.dtype, folder)
+    kept = SpillCache(len(cut.tiles) if keep else 0, (*cut.inner, 3 * model.width), model.dtype, folder)
     report = _Report(progress, programs.operations(len(cut.tiles), again=0 if keep else len(cut.tiles) * model.blocks))
     result = np.empty((height, width, 3), np.float32)
 
@@ -80,28 +80,28 @@ def enhance_tiled(
         x = jax.device_put(features.read(row.window, column.window))
         if last:
             y = programs.decode(variables, z, weights, x, low[row.window, column.window])
-            result[row.core, column.core] = _core(y, row, column)
+            result[row.interior, column.interior] = _interior(y, row, column)
             report.done(programs.decode)
         else:
             y = programs.finish(variables, z, weights, x)
-            features.write(row.core, column.core, _core(y, row, column))
+            features.write(row.interior, column.interior, _interior(y, row, column))
             report.done(programs.finish)
 
     with contextlib.closing(kept):
         for at in features.order(cut.tiles):
             x = programs.embed(variables, low[at.row.window, at.column.window])
-            features.write(at.row.core, at.column.core, _core(x, at.row, at.column))
+            features.write(at.row.interior, at.column.interior, _interior(x, at.row, at.column))
             report.done(programs.embed)
         for block in range(model.blocks):
             features.turn()
             kept.forget()
-            total, peak = 0.0, -np.inf
+            total, maximum = 0.0, -np.inf
             allocator.return_freed_memory()
             for at in cut.tiles:
                 sums, top = gather(at)
-                total, peak = total + sums.sum(0, dtype=np.float64), np.maximum(peak, top)
+                total, maximum = total + sums.sum(0, dtype=np.float64), np.maximum(maximum, top)
             mean = np.asarray(total / (height * width), np.float32)
-            weights = programs.gate(variables, mean[None], np.asarray(peak)[None])
+            weights = programs.gate(variables, mean[None], np.asarray(maximum)[None])
             allocator.return_freed_memory()
             for at in features.order(cut.tiles):
                 finish(at, weights, last=block == model.blocks - 1)
@@ -137,8 +137,8 @@ class _Tile(NamedTuple):
 
     @property
     def bounds(self) -> np.ndarray:
-        """Where the core lies in the window: top, bottom, left, right."""
-        rows, columns = self.row.core_in_window, self.column.core_in_window
+        """Where the interior lies in the window: top, bottom, left, right."""
+        rows, columns = self.row.interior_in_window, self.column.interior_in_window
         return np.array([rows.start, rows.stop, columns.start, columns.stop], np.int32)
 
     @property
@@ -195,18 +195,18 @@ class _Programs:
             return model.apply(variables, low[None], method="embed")[0]
 
         def local(variables, x, bounds, offset):
-            """Local features of the inner window; sums over the core's columns (h,3c), the rows are summed in float64;
-            the core's maximum (3c,)."""
+            """Local features of the inner window; the interior's sums over columns (h,3c), whose rows are summed in
+            float64; the interior's maximum (3c,)."""
             found: Any = model.apply(variables, x[None], method="local")
             z = found[0].astype(jnp.float32)
             top, bottom, left, right = bounds
             row, column = jnp.arange(z.shape[0])[:, None, None], jnp.arange(z.shape[1])[None, :, None]
-            core = (row >= top) & (row < bottom) & (column >= left) & (column < right)
-            sums, peak = jnp.where(core, z, 0).sum(1), jnp.where(core, z, -jnp.inf).max((0, 1))
-            return lax.dynamic_slice(found[0], (*offset, 0), (*inside, z.shape[2])), sums, peak
+            interior = (row >= top) & (row < bottom) & (column >= left) & (column < right)
+            sums, maximum = jnp.where(interior, z, 0).sum(1), jnp.where(interior, z, -jnp.inf).max((0, 1))
+            return lax.dynamic_slice(found[0], (*offset, 0), (*inside, z.shape[2])), sums, maximum
 
-        def gate(variables, mean, peak):
-            return model.apply(variables, mean, peak, method="gate")
+        def gate(variables, mean, maximum):
+            return model.apply(variables, mean, maximum, method="gate")
 
         def finish(variables, z, weights, x):
             return model.apply(variables, z[None], weights, x[None], method="recalibrate")[0]
@@ -266,5 +266,5 @@ class _Report:
             self.progress(min(1.0, self.work / self.total))
 
 
-def _core(values: jax.Array, row: Span, column: Span) -> np.ndarray:
-    return np.asarray(values)[row.core_in_window, column.core_in_window]
+def _interior(values: jax.Array, row: Span, column: Span) -> np.ndarray:
+    return np.asarray(values)[row.interior_in_window, column.interior_in_window]

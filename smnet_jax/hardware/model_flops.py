@@ -1,7 +1,7 @@
 """How many floating-point operations SMNet is, counted from its layers as published: the numerator of MFU.
 
-The count depends on the network alone, never on how we compute it: forms that need fewer operations, or more, are
-compared by the same numerator. Products and sums of convolutions and linear layers count, 2 for each multiplication
+The count depends on the network alone, never on how we compute it: implementations that need fewer operations, or more,
+are compared by the same numerator. Products and sums of convolutions and linear layers count, 2 for each multiplication
 with its addition; activations, pooling and bilinear interpolation do not. `tests/hardware/test_model_flops.py` holds
 the count against PyTorch's own of the published network, and against the published totals.
 """
@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from smnet_jax.vgg16 import BLOCKS as VGG_BLOCKS
 
 
-def layers(variant: str, width: int, blocks: int, height: int, breadth: int) -> Iterator[tuple[str, int]]:
-    """(part, multiplications) of one picture (height, breadth, 3), parts of a block `blocks` times over."""
-    c, pixels = width, height * breadth
+def layers(variant: str, width: int, blocks: int, height: int, image_width: int) -> Iterator[tuple[str, int]]:
+    """(part, multiplications) of one picture (height, image_width, 3), parts of a block `blocks` times over."""
+    c, pixels = width, height * image_width
     half, quarter = pixels // 4, pixels // 16
     yield "stem", pixels * 9 * 4 * c + _fem(c, pixels)
     yield "down", blocks * (_down(c, pixels) + _down(2 * c, half))
@@ -25,19 +25,19 @@ def layers(variant: str, width: int, blocks: int, height: int, breadth: int) -> 
 
 
 def forward(
-    height: int, breadth: int, *, variant: str = "lol", width: int = 64, blocks: int = 3, outputs: int = 1
+    height: int, image_width: int, *, variant: str = "lol", width: int = 64, blocks: int = 3, outputs: int = 1
 ) -> int:
     """FLOPs of one picture through the network; `outputs` is how many blocks' outputs go through the head."""
-    body = sum(count for _, count in layers(variant, width, blocks, height, breadth))
-    return 2 * (body + (outputs - 1) * _head(width, height * breadth))
+    body = sum(count for _, count in layers(variant, width, blocks, height, image_width))
+    return 2 * (body + (outputs - 1) * _head(width, height * image_width))
 
 
-def vgg(height: int, breadth: int) -> int:
+def vgg(height: int, image_width: int) -> int:
     """FLOPs of one picture through the ten convolutions of VGG16 that the perceptual loss has."""
     total = 0
     for block in VGG_BLOCKS:
-        total += sum(9 * inputs * outputs for _, inputs, outputs in block) * height * breadth
-        height, breadth = height // 2, breadth // 2
+        total += sum(9 * inputs * outputs for _, inputs, outputs in block) * height * image_width
+        height, image_width = height // 2, image_width // 2
     return 2 * total
 
 

@@ -64,7 +64,8 @@ _V5P = _tpu("TPU v5p", 459, memory=95 * GIB, bandwidth=2765 * GB, clock=1.751e9,
             network=6.25 * GB)  # fmt: skip
 _V6E = _tpu("TPU v6e", 918, memory=32 * GIB, bandwidth=1640 * GB, clock=1.751e9, link=90 * GB, axes=2, slice=256,
             network=12.5 * GB)  # fmt: skip
-_V7 = _tpu("TPU7x", 2307, memory=192 * GIB, bandwidth=7380 * GB, link=90 * GB, axes=3, slice=9216, network=12.5 * GB)  # fmt: skip
+_V7 = _tpu("TPU7x", 2307, memory=192 * GIB, bandwidth=7380 * GB, link=90 * GB, axes=3, slice=9216,
+           network=12.5 * GB)  # fmt: skip
 _SWITCHED = {"slice": 8}
 _H100 = _gpu("H100 SXM", 989.4, 494.7, 66.9, memory=80 * GIB, bandwidth=3350 * GB, link=450 * GB, network=50 * GB,
              **_SWITCHED)  # fmt: skip

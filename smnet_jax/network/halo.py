@@ -39,12 +39,12 @@ class Span:
         return slice(self.start, self.start + self.size)
 
     @property
-    def core(self) -> slice:
+    def interior(self) -> slice:
         """What it gives, in the picture."""
         return slice(self.first, self.last)
 
     @property
-    def core_in_window(self) -> slice:
+    def interior_in_window(self) -> slice:
         """What it gives, in the window."""
         return slice(self.first - self.start, self.last - self.start)
 
@@ -53,14 +53,14 @@ def spans(length: int, tile: int) -> list[Span]:
     """Cut an axis of `length` pixels, a multiple of 4, into windows that give at most about `tile` new pixels each.
 
     All windows have one size, at most `tile` (rounded up to a multiple of 4) plus HALO: one compiled program
-    serves them all. They are spread evenly, and every pixel is in exactly one window's core.
+    serves them all. They are spread evenly, and every pixel is in exactly one window's interior.
     """
     tile = max(1, math.ceil(tile / ALIGNMENT)) * ALIGNMENT
     return evenly(length, max(1, math.ceil((length - HALO) / tile)))
 
 
 def evenly(length: int, count: int) -> list[Span]:
-    """Cut an axis of `length` pixels into `count` windows of one size, spread evenly; each pixel is in one core."""
+    """Cut an axis of `length` pixels into `count` windows of one size, spread evenly; each pixel is in one interior."""
     if length % ALIGNMENT:
         raise ValueError(f"{length} pixels: must be a multiple of {ALIGNMENT}")
     if count == 1:
@@ -75,7 +75,7 @@ def evenly(length: int, count: int) -> list[Span]:
 
 
 def inner(cut: Sequence[Span]) -> list[Span]:
-    """The part of each window that is still needed once the gate is known: its core and REACH around it.
+    """The part of each window that is still needed once the gate is known: its interior and REACH around it.
 
     All have one size again. Unlike the windows they begin anywhere: what is left to do knows only one scale.
     """

@@ -93,9 +93,9 @@ def check_training(
     """Loss terms, gradients and one update of Adam, computed at highest precision.
 
     Of the gradients, each group's *smallest* difference over the references counts. The gradient jumps where the input
-    of an activation, a pooling or an absolute value crosses a kink, which rounding does now and then, on another
-    picture each time; an error of the formulas shows on all. Adam's update is made from the reference's gradients, so
-    that it is judged alone.
+    of an activation, a pooling or an absolute value crosses a non-smooth point. Rounding does that now and then, on
+    another picture each time; an error of the formulas shows on all. Adam's update is made from the reference's
+    gradients, so that it is judged alone.
     """
     model = SMNet(**vars(architecture), precision="highest")
     variables = {"params": jax.tree.map(jnp.asarray, params)}

@@ -1,9 +1,9 @@
 """Training in both frameworks on the same batches: how fast the two runs drift apart, and whether that is rounding.
 
-Training amplifies rounding: Adam's first update is the sign of the gradient, and gradients jump at kinks. No fixed
-tolerance fits every network. The yardstick is PyTorch itself: the same run in float64 shows how far PyTorch's float32
-has drifted by rounding alone. Ours may drift from the float64 run about as far; an error in the loss, the gradient, the
-optimiser or the schedule is larger by orders of magnitude.
+Training amplifies rounding: Adam's first update is the sign of the gradient, and gradients jump at non-smooth points.
+No fixed tolerance fits every network. The yardstick is PyTorch itself: the same run in float64 shows how far PyTorch's
+float32 has drifted by rounding alone. Ours may drift from the float64 run about as far; an error in the loss, the
+gradient, the optimiser or the schedule is larger by orders of magnitude.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ from smnet_jax.verification.inputs import target
 from smnet_jax.verification.stages import LEARNING_RATE, Arrays
 
 ALLOWANCE = 3.0  # times PyTorch's own drift, which is as much luck as ours
-FLOOR = 5e-3  # of the way travelled: the first kink that a run meets costs up to 2e-3, and it may be ours
+FLOOR = 5e-3  # of the way travelled: the first non-smooth point that a run meets costs up to 2e-3, and it may be ours
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ from smnet_jax.verification.stages import Arrays
 
 EXACT = 5e-6  # float32 in another order of summation; measured: 2.2e-6 at most
 LOSS = 5e-5  # variances of flat pictures and sums of both signs cancel; measured: 1.7e-5 at most
-GRADIENT = 1e-4  # sums with cancellation; measured: 2.1e-5 at most where no kink is hit
+GRADIENT = 1e-4  # sums with cancellation; measured: 2.1e-5 at most where no non-smooth point is hit
 UPDATE = 1e-6  # elementwise: a rounding or two; measured: 1.8e-7
 # What one rounding of each product's inputs grows to, over some sixty layers. bfloat16 keeps 8 bits, TF32 11.
 BFLOAT16 = 5e-2

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from smnet_jax.enhancement.scratch import Features, Kept
+from smnet_jax.enhancement.scratch import Features, SpillCache
 from smnet_jax.network.halo import spans
 
 
@@ -18,7 +18,9 @@ def test_values_are_replaced_while_their_neighbours_are_read(tile, tmp_path):
             for column in columns:
                 window = features.read(row.window, column.window)
                 assert np.abs(window - start[row.window, column.window] - (sweep - 1)).max() < 1e-5
-                features.write(row.core, column.core, window[row.core_in_window, column.core_in_window] + 1)
+                features.write(
+                    row.interior, column.interior, window[row.interior_in_window, column.interior_in_window] + 1
+                )
     features.turn()
     assert np.abs(features.read(slice(0, 300), slice(0, 120)) - start - 4).max() < 1e-5
 
@@ -29,7 +31,7 @@ def test_the_file_has_one_window_more_than_the_picture(tmp_path):
 
 
 def test_kept_arrays_come_back_until_they_are_void(tmp_path):
-    kept = Kept(3, (4, 5), np.float32, tmp_path)
+    kept = SpillCache(3, (4, 5), np.float32, tmp_path)
     for number in (0, 2):
         kept.offer(number, np.full((4, 5), number, np.float32), seconds=1)
     assert [None if (found := kept.get(number)) is None else found.max() for number in range(3)] == [0, None, 2]
@@ -40,7 +42,7 @@ def test_kept_arrays_come_back_until_they_are_void(tmp_path):
 
 
 def test_what_is_computed_faster_than_written_is_not_kept(tmp_path):
-    kept = Kept(3, (4, 5), np.float32, tmp_path)
+    kept = SpillCache(3, (4, 5), np.float32, tmp_path)
     for number in range(3):
         kept.offer(number, np.zeros((4, 5), np.float32), seconds=0)
     assert kept.numbers == {0}
@@ -49,9 +51,9 @@ def test_what_is_computed_faster_than_written_is_not_kept(tmp_path):
 
 def test_no_more_is_kept_than_the_disk_has_room_for(tmp_path, monkeypatch):
     monkeypatch.setattr("smnet_jax.enhancement.scratch._free", lambda _: 200)
-    kept = Kept(3, (4, 5), np.float32, tmp_path)
+    kept = SpillCache(3, (4, 5), np.float32, tmp_path)
     for number in range(3):
         kept.offer(number, np.zeros((4, 5), np.float32), seconds=1)
     assert kept.numbers == {0, 1}
     kept.close()
-    assert Kept(3, (8, 8), np.float32, tmp_path).get(0) is None
+    assert SpillCache(3, (8, 8), np.float32, tmp_path).get(0) is None

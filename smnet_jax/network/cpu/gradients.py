@@ -23,7 +23,8 @@ from smnet_jax.network.cpu import winograd
 from smnet_jax.network.layers import LAYOUT, Precision
 
 FEW_INPUTS, FEW_OUTPUTS = 8, 24
-"""Fewer channels than these, and joining neighbours costs more than XLA's own kernel gradient (measured)."""
+"""Fewer channels than these, and concatenating neighbours costs more than XLA's own kernel gradient, as timed in
+`docs/lab/performance.md`."""
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -7,7 +7,7 @@ everything stays an ordinary convolution: rows are contiguous, so their sums go 
 in both directions takes more passes over the features than it saves.
 
 The sums cost float32 accuracy, hence four rows at a time and no more, and interpolation points that were searched for:
-results have about twice the rounding error of the plain sum (measured: 1.6 to 2.6 times).
+results have 1.6 to 2.6 times the rounding error of the plain sum (`docs/lab/performance.md`).
 """
 
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ ROWS = 4
 """Outputs of one filter, which share their products."""
 
 WORTH = 4e9
-"""Operations of a plain convolution from which on a few pictures make up for the longer compilation (measured)."""
+"""Operations of a plain convolution from which on a few pictures make up for the longer compilation; by timing."""
 
 FEW_INPUTS, FEW_OUTPUTS = 16, 64
-"""With fewer channels the passes over the features cost about what the products saved do (measured)."""
+"""With fewer channels the passes over the features cost about what the saved products do: `docs/lab/performance.md`."""
 
 
 class Filter(NamedTuple):

@@ -23,8 +23,10 @@ _BLUR = (0.25, 0.5, 0.25)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def blur_down(a: jax.Array, slope: jax.Array, kernel: jax.Array, precision: Precision) -> jax.Array:
-    """PReLU, `layers.blur_down` and then the 1x1 `kernel` (1,1,c,O): shifted pairs (N,H,W/2+1,2c) -> (N,H/2,W/2,O) at
-    half the resolution, not packed. What `a` holds beside the picture does not matter."""
+    """PReLU, `layers.blur_down` and then the 1x1 `kernel` (1,1,c,O).
+
+    Pairs in odd phase (N,H,W/2+1,2c) -> (N,H/2,W/2,O), not packed. What `a` holds beside the picture does not matter.
+    """
     return _blurred(prelu(a, slope), kernel, precision)
 
 

@@ -1,7 +1,7 @@
 """Batches as a TPU computes them in least time: eight crops at once.
 
-By the compiler's estimates four crops take 2.5 times the cycles of eight, and on a v5e 64 a quarter more than eight
-times eight (`docs/lab/tpu.md`). Small batches are therefore padded to eight with black crops. These change nothing:
+By the compiler's estimates four crops take longer than eight, and on a v5e 64 crops take longer than eight times eight
+(`docs/lab/tpu.md`). Small batches are therefore padded to eight with black crops. The padding changes no result:
 pictures of a batch do not see each other in the network, and the loss does not see the padding. Larger batches are
 computed as microbatches where that is known to gain.
 """
@@ -18,16 +18,17 @@ Apply = Callable[..., Any]  # (variables, low, **options) -> pictures, or a tupl
 
 
 def parts(crops: int, kind: str) -> int:
-    """In how many parts a device of that kind (as JAX names it) best computes its `crops`.
+    """How many microbatches a device best makes of its `crops`. kind: as JAX names the device.
 
-    On a v5e as few as have at most eight crops, if all can be equal; on a v5p parts cost 5 % more than the whole.
+    On a v5e a microbatch has at most eight crops, and all are equal; where that cannot be, there is one. Other kinds
+    compute the batch whole: on a v5p microbatches cost 5 % more.
     """
     count = -(-crops // FILLS) if kind in ("TPU v5 lite", "TPU v5e") else 1
     return count if crops % count == 0 else 1
 
 
 def filled(apply: Apply) -> Apply:
-    """`apply` with batches of 2 to 7 pictures made up to 8."""
+    """`apply` with batches of 2 to 7 pictures padded to 8; the padding's results are dropped."""
 
     def padded(variables: Any, low: jax.Array, **options: Any) -> Any:
         own = low.shape[0]

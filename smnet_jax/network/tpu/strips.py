@@ -37,8 +37,10 @@ def choose(batch: int, height: int, platform: str | None = None) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Strips:
-    """Pictures of `height` rows, a multiple of 4, cut into `count` strips. Windows of one picture follow each other in
-    the batch, and begin `step` rows apart.
+    """How pictures of `height` rows, a multiple of 4, are cut into `count` strips.
+
+    A window is a strip with its halo. Windows of one picture follow each other in the batch; each begins `step` rows
+    after the one before.
 
     Raises ValueError where there are too few rows.
     """
@@ -76,7 +78,7 @@ class Strips:
     def pictures(self, windows: jax.Array) -> jax.Array:
         """What the windows give, put together: (N * count, rows, ...) -> (N,height,...)."""
         parts = self._of_pictures(windows)
-        return jnp.concatenate([parts[:, i, span.core_in_window] for i, span in enumerate(self.spans)], axis=1)
+        return jnp.concatenate([parts[:, i, span.interior_in_window] for i, span in enumerate(self.spans)], axis=1)
 
     def refreshed(self, windows: jax.Array) -> jax.Array:
         """The windows with their halos taken from the neighbours: a block computes wrong values where it was cut."""
@@ -113,8 +115,8 @@ class Strips:
 
         One pass over them, in which each row of the picture counts once. valid: bool (W,C), what of a row counts.
         """
-        # Rows that every window gives, and those above and below, which only the first and the last one give. These are
-        # chosen from the sums: slices of the batch would be copies.
+        # Middle rows are every window's own. Rows above belong to the first window of a picture alone, rows below to
+        # the last. All windows are summed, then the first and last are picked: slices of the batch would be copies.
         cuts = (0, BEFORE, BEFORE + self.step, self.rows)
         above, middle, below = (total_and_maximum(windows[:, a:b], valid) for a, b in itertools.pairwise(cuts))
         totals, maxima = zip(above, middle, below, strict=True)

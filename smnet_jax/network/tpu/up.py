@@ -1,7 +1,7 @@
 """Up after its 1x1: a transposed convolution, PReLU and 1x1, plus a 1x1 and bilinear upsampling.
 
-Both upsamplings are convolutions of an input with zeros between its pixels; of the result, pixels of one parity see
-none of the zeros, and are a small convolution of the input itself.
+Both upsamplings are convolutions of an input with zeros between its pixels. Pixels of the result that have one parity
+meet the same taps: the others fall on zeros. So each parity, or phase, is a small convolution of the input itself.
 """
 
 import functools
@@ -43,10 +43,12 @@ def up_into(
 ) -> tuple[jax.Array, jax.Array]:
     """reduce(PReLU(transposed_conv(top))) + bilinear_up(skip(x)), `place`d into z at channel `at`.
 
-    top, x: (N,h,w,k), which make (N,2h,2w,k/2) or, with `pairs`, shifted pairs (N,2h,w+1,k), and so is z, with more
-    channels. As in `layers`, but each 1x1 and its upsampling are one convolution.
-    Without a gradient the even and the odd rows are computed apart to the end, for then the compiler makes one pass of
-    each; for the gradient the transposed convolution's result must be kept, and is cheaper with its rows joined.
+    top, x: (N,h,w,k). The result is (N,2h,2w,k/2); with `pairs` it is pairs in odd phase, (N,2h,w+1,k). z has the
+    shape of the result with more channels.
+
+    Each 1x1 and its upsampling are one convolution. Without a gradient the even and the odd rows are computed apart to
+    the end: the compiler then makes one pass of each. With a gradient the transposed convolution's result is kept, and
+    its rows are interleaved first, because that result is cheaper to keep whole.
     """
     reduce = twice1x1(kernels.reduce) if pairs else kernels.reduce
     tops = _phases(top, *_transposed_conv(kernels.up, top, pairs), precision)
@@ -60,7 +62,7 @@ def up_into(
 
 
 def _top(top: jax.Array, kernels: UpKernels, pairs: bool, precision: Precision) -> jax.Array:
-    """reduce(PReLU(transposed_conv(top))), its phases joined early."""
+    """reduce(PReLU(transposed_conv(top))), with its phases interleaved before the PReLU."""
     t = _upsampled(top, *_transposed_conv(kernels.up, top, pairs), precision)
     # A convolution here: the product's result would lie otherwise than the features must (`docs/lab/tpu.md`).
     reduce = twice1x1(kernels.reduce) if pairs else kernels.reduce
@@ -103,8 +105,11 @@ up_into.defvjp(_up_into_forward, _up_into_backward)
 
 
 class _Axis(NamedTuple):
-    """What a convolution sees of x along one axis: `taps` of `size` entries with zeros put between them, of which it
-    gives `given` from `before` zeros before the first on; or, not `dilated`, the entries as they are."""
+    """A convolution along one axis of x.
+
+    size: entries of x. given: entries of the result. taps: of the kernel. before: zeros that pad x at its beginning.
+    dilated: whether x has a zero between any two entries.
+    """
 
     size: int
     given: int
@@ -134,7 +139,7 @@ class _Axis(NamedTuple):
 
 
 class _Upsampling(NamedTuple):
-    """A convolution over rows with zeros put between them, and over columns with such, or to shifted pairs of them.
+    """A convolution over dilated rows, and over dilated columns or from columns to pairs of them in odd phase.
 
     With `clamped` its border is made as if the picture's border were repeated outside: a pixel there takes a quarter of
     its value from outside, three from the pixel at the border.
@@ -172,10 +177,10 @@ def _transposed_conv(kernel: jax.Array, x: jax.Array, pairs: bool) -> tuple[jax.
     kernel = kernel[::-1].astype(x.dtype)
     if not pairs:
         return kernel[:, ::-1], _Upsampling(rows, _Axis(w, 2 * w, 3, 1, dilated=True))
-    # A shifted pair is an odd column, which its left neighbour gives to, and an even one.
+    # A pair in odd phase is an odd column, which its left neighbour gives to, and an even one.
     left, middle, right = (kernel[:, column : column + 1] for column in range(3))
-    joined = jnp.concatenate([right, jnp.zeros_like(left), left, middle], axis=1)
-    by_tap = joined.reshape(3, 2, 2, *kernel.shape[2:]).swapaxes(2, 3)  # (3,2,I,2,O)
+    both = jnp.concatenate([right, jnp.zeros_like(left), left, middle], axis=1)
+    by_tap = both.reshape(3, 2, 2, *kernel.shape[2:]).swapaxes(2, 3)  # (3,2,I,2,O)
     return by_tap.reshape(*by_tap.shape[:3], -1), _Upsampling(rows, _Axis(w, w + 1, 2, 1, dilated=False))
 
 

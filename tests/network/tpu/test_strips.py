@@ -38,7 +38,7 @@ def test_cutting_and_joining(rng, count):
     spoilt = np.array(windows)
     for i, span in enumerate(cut.spans * 3):
         given = np.zeros(cut.rows, bool)
-        given[span.core_in_window] = True
+        given[span.interior_in_window] = True
         spoilt[i, ~given] = np.nan
     np.testing.assert_array_equal(cut.refreshed(jnp.asarray(spoilt)), windows)
     mean, maximum = cut.mean_and_maximum(jnp.asarray(spoilt))
