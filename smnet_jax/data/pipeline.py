@@ -4,7 +4,6 @@ Every random decision follows from (seed, epoch, index of the pair), and the pla
 same seed and step give the same batch for any number of threads or processes, and after any restart.
 """
 
-import functools
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from smnet_jax.data.augmentation import crop_and_flip, resize, to_float
+from smnet_jax.data.order import CUT, Order
 from smnet_jax.data.sources import Example, Source, cut_example, sizes
 from smnet_jax.errors import InputError
 from smnet_jax.host import root_logger
@@ -21,7 +21,6 @@ with root_logger.untouched():
 
 Transform = Callable[[Example, np.random.Generator], Example]
 
-ORDER, CUT = 0, 1  # the two independent streams of random numbers of one seed
 PREFETCH = 4  # batches
 
 
@@ -102,18 +101,13 @@ def make_loader(
             "use a smaller crop"
         )
 
-    steps_per_epoch = len(source) // batch
+    order = Order(len(source), batch, seed)
     rows = batch // process_count
-
-    @functools.lru_cache(maxsize=2)  # the threads may work on both sides of an epoch's end
-    def order(epoch: int) -> np.ndarray:
-        return np.random.default_rng((seed, ORDER, epoch)).permutation(len(source))
 
     def read(row: int) -> Example:
         """Row `row` of all the rows that this process will ever see."""
         step, offset = divmod(row, rows)
-        epoch, step_of_epoch = divmod(step, steps_per_epoch)
-        index = int(order(epoch)[step_of_epoch * batch + process_index * rows + offset])
+        epoch, index = order.epoch(step), int(order(step)[process_index * rows + offset])
         rng = np.random.default_rng((seed, CUT, epoch, index))
 
         def cut(example: Example) -> Example:
@@ -126,4 +120,4 @@ def make_loader(
             example = transform(example, rng)
         return {"low": example["low"], "high": example["high"], "index": np.int32(index)}
 
-    return Loader(read, rows, steps_per_epoch, source, threads)
+    return Loader(read, rows, order.steps_per_epoch, source, threads)

@@ -33,6 +33,15 @@ def cut_example(source: Source, index: int, cut: Cut, rng: np.random.Generator) 
     return cut(source[index])
 
 
+def darkens(source: Source) -> bool:
+    """Whether some `low` is made anew for every cut."""
+    if isinstance(source, Subset):
+        return darkens(source.source)
+    if isinstance(source, Concatenated):
+        return any(darkens(part) for part in {id(part): part for part, _ in source.places}.values())
+    return hasattr(source, "darkened_cut")
+
+
 def sizes(source: Source) -> list[tuple[int, int]] | None:
     """(height, width) of every pair, or None where the source cannot say without decoding."""
     return getattr(source, "sizes", None)

@@ -88,6 +88,10 @@ class Config:
     """Pairs per step, over all devices and processes."""
     threads: int = 2
     """Threads that read and crop."""
+    data_on: Literal["auto", "device", "host"] = "auto"
+    """device: keep the decoded pairs on every device and crop and augment there, within the step. host: threads do it.
+    auto: as the run has it; a new one on a GPU or TPU whose memory the pairs fill to at most a quarter: device, else
+    host."""
     seed: int = 123
     """Of the initial weights and of the order, crops and flips of the data."""
 
@@ -98,6 +102,10 @@ class Config:
     """Stop after this many steps, whatever the epochs; 0: as the epochs say."""
     stages: tuple[Stage, ...] = ()
     """Where given, replaces crop, batch, loss, epochs and steps."""
+
+    steps_per_call: int = 1
+    """Steps that a device does in one go, where it has the data; never beyond a line of the log, an evaluation or a
+    checkpoint."""
 
     # The loss
     loss: Literal["recipe", "l1_ssim"] = "recipe"
@@ -195,6 +203,7 @@ FREE_ON_RESUME = frozenset(
         "log_steps",
         "log",
     }
+    | {"data_on", "steps_per_call"}  # which of the two it was is kept with the checkpoint
     | {"profile", "scan", "accumulate", "vgg", "on_leak"}
     | {"evaluate_epochs", "evaluate_pairs", "checkpoint_minutes", "checkpoint_steps"}
     | {"data", "pair_names"}  # the pictures themselves are compared, wherever they lie
@@ -277,7 +286,18 @@ def check(config: Config) -> None:
     for crop in [stage.crop for stage in config.stages] or [config.crop]:
         if crop < 12 or crop % 4:
             raise InputError(f"crop {crop}: must be a multiple of 4, at least 12 (SSIM's window is 11)")
-    for name in ("blocks", "batch", "threads", "epochs", "keep", "log_steps", "rows", "processes", "decay_epochs"):
+    for name in (
+        "blocks",
+        "batch",
+        "threads",
+        "epochs",
+        "keep",
+        "log_steps",
+        "rows",
+        "processes",
+        "decay_epochs",
+        "steps_per_call",
+    ):
         if getattr(config, name) < 1:
             raise InputError(f"{name} {getattr(config, name)}: must be at least 1")
     for name in ("learning_rate", "decay", "evaluate_epochs"):

@@ -16,7 +16,6 @@ import jax
 import numpy as np
 
 from smnet_jax.checkpoints import partial, weights
-from smnet_jax.data.pipeline import Loader
 from smnet_jax.data.sources import fingerprint
 from smnet_jax.errors import InputError
 from smnet_jax.hardware import model_flops, peaks, trace
@@ -24,11 +23,13 @@ from smnet_jax.host import root_logger
 from smnet_jax.host.atomic_files import replacing
 from smnet_jax.network.initialisation import add_colour_path, initialise
 from smnet_jax.training import config as configs
-from smnet_jax.training import hosts, inputs, lock, log, parallel, pictures, schedule, timing
+from smnet_jax.training import feed as feeds
+from smnet_jax.training import hosts, inputs, lock, log, parallel, pictures, resident, schedule, timing
 from smnet_jax.training.checkpoint import SCORE, Checkpoints
 from smnet_jax.training.config import Config
 from smnet_jax.training.optimizer import averaged
 from smnet_jax.training.profile import Profile
+from smnet_jax.training.profile import parse as steps_in_profile
 from smnet_jax.training.schedule import Span
 from smnet_jax.training.step import (
     TrainState,
@@ -121,7 +122,12 @@ class Run:
         self._trained = fingerprint(self.pairs)
         self._evaluated = "" if evaluation is None else f"{fingerprint(evaluation)} {config.evaluate_pairs}"
         self.checkpoints = Checkpoints(workdir, config.keep, self._evaluated)
-        self._restore_or_start(resume_with)
+        self.data_on = self._restore_or_start(resume_with)
+        if config.steps_per_call > 1 and self.data_on == "host":
+            raise InputError(
+                f"steps_per_call {config.steps_per_call}: the pairs are on the host, which sends them step by step; "
+                "leave it out, or start a run with --data-on device"
+            )
         self.log.start(self.step)
         if hosts.is_writer():
             with replacing(workdir / "config.json") as temporary:
@@ -130,7 +136,9 @@ class Run:
             self.log.say(note)
         self.vgg = self._vgg()
         self._skipped_running = 0
+        # Calls not told of yet: their first step, the pairs of each step (steps, N), and the scalars.
         self._pending: list[tuple[int, np.ndarray, dict[str, jax.Array]]] = []
+        self._resident: tuple[int, resident.Pairs] | None = None
 
     def to_the_end(self, stopped: list[int]) -> Outcome:
         """Do the remaining steps; `stopped` becomes non-empty when a signal asks to stop."""
@@ -158,39 +166,41 @@ class Run:
     def _do_span(self, span: Span, stopped: list[int]) -> bool:
         """Train to the end of `span`; False if stopped before."""
         config = self.config
-        compiled = make_step(config, self.mesh, span.stage, schedule.learning_rate(config, self.spans)).compiled
-        loader = inputs.open_loader(config, self.pairs, self.spans, span, jax.process_index(), jax.process_count())
-        loader.seek(self.step - span.start)
+        feed = self._feed(span)
+        rate = schedule.learning_rate(config, self.spans)
+        compiled = make_step(config, self.mesh, span.stage, rate, None, feed.augmentation).compiled
+        fixed = feed.fixed(self.vgg)
         first = self.step
         clock = self.clock
         clock.work(span.stage.batch, self._step_flops(span), self._peak())
         last_save = time.monotonic()
         try:
             while self.step < span.stop:
+                count = self._steps_at_once(span, feed.most)
                 with clock.part("input"):
-                    batch = self._next_batch(loader)
+                    batch, index = self._next_batch(feed, count)
                 with clock.part("transfer"):
-                    arrays = parallel.share_batch({name: batch[name] for name in ("low", "high")}, self.mesh)
+                    arrays = feeds.place(feed, batch, self.mesh)
                 self.profile.before(self.step, self.state)
-                # The first call compiles; those after it return at once, and the wait is for the step before.
+                # The first call compiles; those after it return at once, and the wait is for the call before.
                 part: timing.Part = "compile" if self.step == first else "step"
                 with clock.part(part), self.profile.annotate(self.step):
-                    self.state, scalars = compiled(self.state, arrays, self.vgg)
-                    self._pending.append((self.step, batch["index"], scalars))
+                    self.state, scalars = compiled(self.state, arrays, fixed)
+                    self._pending.append((self.step, index, scalars))
                     if len(self._pending) > 1:
                         jax.block_until_ready(self._pending[-2][2])
                     self.profile.within(scalars)
                 if self.profile.after(self.step):
                     with clock.part("compile"):
-                        self._tell_profile(_program_text(compiled, self.state, arrays, self.vgg))
-                self.step += 1
-                clock.step()
+                        self._tell_profile(_program_text(compiled, self.state, arrays, fixed))
+                self.step += count
+                clock.step(count)
 
-                evaluate = self._evaluation_due(span)
-                tell = self.step % config.log_steps == 0 or self.step == span.stop
+                evaluate = self._evaluation_due(span, self.step)
+                tell = self._log_due(span, self.step)
                 # Signals and clocks differ between processes, so with several of them they are looked at together,
                 # and not at every step.
-                save = bool(config.checkpoint_steps) and self.step % config.checkpoint_steps == 0
+                save = self._checkpoint_due(self.step)
                 stop = False
                 if tell or jax.process_count() == 1:
                     late = 0 < 60 * config.checkpoint_minutes <= time.monotonic() - last_save
@@ -201,7 +211,7 @@ class Run:
                     stop = True
                 save = save and self.step < self.total  # the end is saved with its scores, and no step twice
                 if tell or evaluate or save or stop:
-                    self._tell(span, loader)
+                    self._tell(span)
                 if evaluate:
                     self._evaluate_and_save()
                 elif save or stop:
@@ -213,12 +223,37 @@ class Run:
                         self.checkpoints.wait()
                     return False
         finally:
-            loader.close()
+            feed.close()
         return True
 
-    def _next_batch(self, loader: Loader) -> dict[str, np.ndarray]:
+    def _feed(self, span: Span) -> feeds.Feed:
+        if self.data_on == "host":
+            return feeds.FromHost(self.config, self.pairs, self.spans, span, self.step)
+        size = span.stage.resize
+        if self._resident is None or self._resident[0] != size:
+            self._resident = None  # first make room
+            with self.clock.part("input"):
+                self._resident = size, resident.load(self.pairs, self.mesh, size)
+        return feeds.FromDevice(self.config, self._resident[1], self.spans, span)
+
+    def _steps_at_once(self, span: Span, most: int) -> int:
+        """Steps of the next call: none beyond a step after which something is due, and single ones in a profile."""
+        chosen = steps_in_profile(self.config.profile)
+
+        def due(step: int) -> bool:
+            return (
+                self._log_due(span, step)
+                or self._evaluation_due(span, step)
+                or self._checkpoint_due(step)
+                or step in chosen
+                or step - 1 in chosen
+            )
+
+        return next((count for count in range(1, most) if due(self.step + count)), most)
+
+    def _next_batch(self, feed: feeds.Feed, count: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
         try:
-            return next(loader)
+            return feed.read(self.step, count)
         except InputError as error:  # a picture damaged or gone since it was checked
             if jax.process_count() > 1:  # the others would wait in vain for this one's part of a checkpoint
                 raise
@@ -226,14 +261,20 @@ class Run:
             self.checkpoints.wait()
             raise InputError(f"{error}; all is saved at step {self.step}, the same command continues") from error
 
-    def _tell(self, span: Span, loader: Loader) -> None:
-        """Log the steps since the last call; stop if one was not finite and the config says so."""
+    def _tell(self, span: Span) -> None:
+        """Log the steps since the last time; stop if one was not finite and the config says so."""
         with self.clock.part("step"):
-            fetched = jax.device_get([scalars for _, _, scalars in self._pending])
+            calls = [(step, index, jax.device_get(scalars)) for step, index, scalars in self._pending]
+        steps = [(step + k, pairs) for step, index, _ in calls for k, pairs in enumerate(index)]
+        fetched = [
+            {name: np.reshape(values, -1)[k] for name, values in scalars.items()}
+            for _, index, scalars in calls
+            for k in range(len(index))
+        ]
         bad = [i for i, scalars in enumerate(fetched) if not scalars["finite"]]
         if bad and self.config.on_nan == "stop":
-            step, index, _ = self._pending[bad[0]]
-            names = ", ".join(loader.names({"index": index}))
+            step, pairs = steps[bad[0]]
+            names = ", ".join(self.pairs[int(number)]["name"] for number in pairs)
             raise InputError(
                 f"step {step}: the loss or its gradient is not finite; the batch: {names}; last good checkpoint: "
                 f"{self._last_checkpoint()}; look at these pictures, lower --learning-rate, or go on with --on-nan skip"
@@ -242,7 +283,7 @@ class Run:
             self._skipped_running = 0 if scalars["finite"] else self._skipped_running + 1
             if self._skipped_running >= SKIPPED_RUNNING:
                 raise InputError(
-                    f"step {self._pending[i][0]}: {SKIPPED_RUNNING} updates running were not finite and skipped, so "
+                    f"step {steps[i][0]}: {SKIPPED_RUNNING} updates running were not finite and skipped, so "
                     f"the run no longer learns; last good checkpoint: {self._last_checkpoint()}; lower --learning-rate"
                 )
         self._pending.clear()
@@ -284,10 +325,16 @@ class Run:
 
     # Evaluation and checkpoints
 
-    def _evaluation_due(self, span: Span) -> bool:
+    def _log_due(self, span: Span, step: int) -> bool:
+        return step % self.config.log_steps == 0 or step == span.stop
+
+    def _checkpoint_due(self, step: int) -> bool:
+        return bool(self.config.checkpoint_steps) and step % self.config.checkpoint_steps == 0
+
+    def _evaluation_due(self, span: Span, step: int) -> bool:
         every = self.config.evaluate_epochs
-        before, now = (int(span.epoch(step) / every + 1e-9) for step in (self.step - 1, self.step))
-        return now > before and self.step < self.total  # the end is evaluated anyway
+        before, now = (int(span.epoch(each) / every + 1e-9) for each in (step - 1, step))
+        return now > before and step < self.total  # the end is evaluated anyway
 
     def _evaluate_and_save(self) -> None:
         if self.history and self.history[-1]["step"] == self.step:  # resumed right here
@@ -314,11 +361,13 @@ class Run:
         self._save({SCORE: scores[SCORE]} if np.isfinite(scores.get(SCORE, np.nan)) else None)
 
     def _save(self, scores: dict[str, float] | None) -> None:
-        run = {"pairs": len(self.pairs), "trained": self._trained, "history": self.history}
+        run = {"pairs": len(self.pairs), "trained": self._trained, "history": self.history, "data_on": self.data_on}
         with self.clock.part("checkpoint"):
             self.checkpoints.save(self.state, self.config, run, scores)
 
-    def _restore_or_start(self, resume_with: Collection[str]) -> None:
+    def _restore_or_start(self, resume_with: Collection[str]) -> resident.Place:
+        """Sets the state; where the pairs are, which a run keeps, for crops are drawn otherwise in each place."""
+        config = self.config
         # The weights to start from are read only where the run starts: they may be gone later.
         params = initialise(self.model, self.config.seed)["params"]
         restored = self.checkpoints.restore(init_state(self.config, params), self.config, self.mesh, resume_with)
@@ -335,7 +384,15 @@ class Run:
                 )
             if any(scores.get("evaluated", self._evaluated) != self._evaluated for scores in self.history):
                 self.log.say("the evaluation pairs are others than before: scores and best/ start anew")
+            where = run.get("data_on", "host")
+            if config.data_on not in ("auto", where):
+                raise InputError(
+                    f"{self.workdir}: this run draws its crops on the {where}; leave out --data-on {config.data_on}, "
+                    "or take another --workdir"
+                )
+            config = dataclasses.replace(config, data_on=where)
         self.step = int(self.state.step)
+        return resident.choose(config, self.pairs, self.spans, self.mesh)
 
     def _first_params(self, params: Any) -> Any:
         """What the run starts from; `params` are random ones of the network."""
@@ -392,6 +449,7 @@ class Run:
             f"{self.config.variant}, width {self.config.width}: {parameters:,} parameters; {len(self.pairs)} pairs, "
             f"{self.total} steps; {shape} on {jax.device_count()} {jax.devices()[0].platform} devices"
             + ("" if self._peak() else f"; MFU n/a, the peak of {self.mesh.devices.flat[0].device_kind} is not known")
+            + (f"; pairs on the device, {self.config.steps_per_call} steps a call" if self.data_on == "device" else "")
             + (f"; continuing after step {self.step}" if self.step else "")
         )
 

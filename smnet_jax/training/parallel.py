@@ -13,6 +13,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from smnet_jax.errors import InputError
 from smnet_jax.training.config import Config
 
+BY_EXAMPLE = PartitionSpec("data")
 BY_EXAMPLE_AND_ROW = PartitionSpec("data", "rows")
 
 
@@ -61,14 +62,18 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
     return jax.tree.map(put, tree)
 
 
-def share_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+def share_batch(
+    batch: dict[str, np.ndarray], mesh: Mesh, spec: PartitionSpec = BY_EXAMPLE_AND_ROW
+) -> dict[str, jax.Array]:
     """This process's part of the batch, (N / processes, H, W, 3) each, to the global arrays that the step takes."""
-    sharding = NamedSharding(mesh, BY_EXAMPLE_AND_ROW)
+    sharding = NamedSharding(mesh, spec)
     return {name: jax.make_array_from_process_local_data(sharding, value) for name, value in batch.items()}
 
 
-def compile_step(step: Callable[..., Any], mesh: Mesh, how: str = "jit") -> Callable[..., Any]:
-    """`step(state, batch, vgg)` over the mesh; the state given is consumed.
+def compile_step(
+    step: Callable[..., Any], mesh: Mesh, how: str = "jit", spec: PartitionSpec = BY_EXAMPLE_AND_ROW
+) -> Callable[..., Any]:
+    """`step(state, batch, fixed)` over the mesh, `batch` divided as `spec` says; the state given is consumed.
 
     Where each device has whole pictures, it runs the step on its part of the batch, and the step averages gradients
     itself: once, in float32 and in the parameters' own shapes, which the compiler, left to divide the work, does not.
@@ -77,15 +82,15 @@ def compile_step(step: Callable[..., Any], mesh: Mesh, how: str = "jit") -> Call
     if how == "pmap":
         return _under_pmap(step, mesh)
     if mesh.shape["rows"] == 1 and mesh.size > 1:  # a device alone has nothing to average
-        everywhere, by_example = PartitionSpec(), PartitionSpec("data")
+        everywhere = PartitionSpec()
         step = jax.shard_map(
             functools.partial(step, axis_name="data"),
             mesh=mesh,
-            in_specs=(everywhere, by_example, everywhere),
+            in_specs=(everywhere, BY_EXAMPLE, everywhere),
             out_specs=everywhere,
             check_vma=False,  # as under pmap: gradients are each device's own until the step averages them
         )
-    shardings = tuple(NamedSharding(mesh, spec) for spec in (PartitionSpec(), BY_EXAMPLE_AND_ROW, PartitionSpec()))
+    shardings = tuple(NamedSharding(mesh, spec) for spec in (PartitionSpec(), spec, PartitionSpec()))
     return jax.jit(step, donate_argnums=0, in_shardings=shardings, out_shardings=shardings[0])
 
 

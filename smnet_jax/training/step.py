@@ -8,15 +8,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 
 from smnet_jax import losses
 from smnet_jax.errors import InputError
 from smnet_jax.network.model import SMNet, implementation_for
 from smnet_jax.network.tpu.microbatches import filled, parts
 from smnet_jax.training import parallel
+from smnet_jax.training.augmentation import Augmentation
 from smnet_jax.training.config import Config, Stage
 from smnet_jax.training.optimizer import KNOWS_ITS_RATE, make_optimizer
+from smnet_jax.training.resident import Pairs
 from smnet_jax.training.schedule import Schedule
 
 Batch = dict[str, jax.Array]
@@ -47,19 +49,28 @@ class Step:
     microbatches: int
     """Parts of a device's batch that are computed one after the other."""
     compiled: Any
-    """(state, batch, vgg) -> (state, scalars), as `train_step`; the state given is consumed. Has `lower`."""
+    """(state, batch, vgg) -> (state, scalars), as `train_step`, or with data on the devices as `resident_steps`; the
+    state given is consumed. Has `lower`."""
 
 
-def make_step(config: Config, mesh: Mesh, stage: Stage, rate: Schedule, model: SMNet | None = None) -> Step:
+def make_step(
+    config: Config,
+    mesh: Mesh,
+    stage: Stage,
+    rate: Schedule,
+    model: SMNet | None = None,
+    augmentation: Augmentation | None = None,
+) -> Step:
     """The step of `smnet train`: what trains, what is measured and what is compiled ahead of time is this one program.
 
     mesh: of data x rows devices, which may be described only. stage: a batch's size, crop and loss. rate: of the
-    step's number. model: the network, if not as configured for the mesh's devices.
+    step's number. model: the network, if not as configured for the mesh's devices. augmentation: what makes batches of
+    the pairs that are on the devices, for `resident_steps`.
     """
     device = mesh.devices.flat[0]
     model = model or make_model(config, device.platform)
     microbatches = parts_of_batch(config, model, stage.batch // mesh.shape["data"], device.device_kind)
-    update = functools.partial(
+    update: Any = functools.partial(
         train_step,
         loss=make_loss(config, model, stage.loss),
         optimizer=make_optimizer(config, rate),
@@ -68,7 +79,17 @@ def make_step(config: Config, mesh: Mesh, stage: Stage, rate: Schedule, model: S
         ema=config.ema,
         accumulate=microbatches,
     )
-    return Step(model, microbatches, parallel.compile_step(update, mesh, config.parallel))
+    if augmentation is None:
+        return Step(model, microbatches, parallel.compile_step(update, mesh, config.parallel))
+
+    def draw(pairs: Pairs, index: jax.Array, step: jax.Array) -> Batch:
+        pictures = augmentation.batch(pairs, index, step)
+        if mesh.shape["rows"] == 1:
+            return pictures
+        return jax.lax.with_sharding_constraint(pictures, NamedSharding(mesh, parallel.BY_EXAMPLE_AND_ROW))
+
+    several = functools.partial(resident_steps, update=update, draw=draw)
+    return Step(model, microbatches, parallel.compile_step(several, mesh, config.parallel, parallel.BY_EXAMPLE))
 
 
 def make_model(config: Config, platform: str | None = None) -> SMNet:
@@ -200,6 +221,42 @@ def train_step(
     scalars = {"loss": total, **terms, "grad_norm": norm, "learning_rate": learning_rate, "finite": finite}
     skipped = state.skipped + jnp.where(finite, 0, 1)
     return TrainState(state.step + 1, params, opt_state, average, skipped), scalars
+
+
+def resident_steps(
+    state: TrainState,
+    batch: Batch,
+    fixed: dict[str, Any],
+    *,
+    update: Callable[..., tuple[TrainState, Scalars]],
+    draw: Callable[[Pairs, jax.Array, jax.Array], Batch],
+    axis_name: str | None = None,
+) -> tuple[TrainState, Scalars]:
+    """Several updates in one go, on pairs that are on the device.
+
+    `batch["index"]` is (N, K) int32: column k names the pairs of the k-th step, and columns of -1 at the end are no
+    steps. `fixed` has the `pairs` and `vgg`. `update` is `train_step` but for its arguments, `draw(pairs, index, step)`
+    makes its batch. The scalars are (K,), zero for what was no step.
+
+    The number of steps is no part of the program, as it would be of a scan's: on a GPU, a second program for the steps
+    that are left over would take minutes to compile.
+    """
+    index = batch["index"]
+
+    def one(state: TrainState, index: jax.Array) -> tuple[TrainState, Scalars]:
+        return update(state, draw(fixed["pairs"], index, state.step), fixed["vgg"], axis_name=axis_name)
+
+    if index.shape[1] == 1:
+        state, scalars = one(state, index[:, 0])
+        return state, jax.tree.map(lambda x: x[None], scalars)
+    shapes = jax.eval_shape(one, state, index[:, 0])[1]
+    none = jax.tree.map(lambda s: jnp.zeros((index.shape[1], *s.shape), s.dtype), shapes)
+
+    def add(k: jax.Array, so_far: tuple[TrainState, Scalars]) -> tuple[TrainState, Scalars]:
+        state, scalars = one(so_far[0], jax.lax.dynamic_index_in_dim(index, k, 1, keepdims=False))
+        return state, jax.tree.map(lambda all_, x: all_.at[k].set(x), so_far[1], scalars)
+
+    return jax.lax.fori_loop(0, jnp.sum(index[0] >= 0), add, (state, none))
 
 
 def _mean_gradient(

@@ -34,9 +34,9 @@ class Clock:
         finally:
             self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - begun
 
-    def step(self) -> None:
-        """A step is done."""
-        self._steps += 1
+    def step(self, count: int = 1) -> None:
+        """So many steps are done."""
+        self._steps += count
 
     def rates(self) -> dict[str, float]:
         """Since the last call: `images_per_second`, `step_seconds`, `input_wait` (a share) of the training time;

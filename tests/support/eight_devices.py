@@ -17,8 +17,9 @@ from smnet_jax.checkpoints import weights
 from smnet_jax.checkpoints.torch_names import flatten
 from smnet_jax.hardware.hlo import Program
 from smnet_jax.network.initialisation import initialise
-from smnet_jax.training import loop, parallel
+from smnet_jax.training import inputs, loop, parallel, resident
 from smnet_jax.training import step as steps
+from smnet_jax.training.augmentation import Augmentation
 from smnet_jax.training.config import Config
 from smnet_jax.training.schedule import learning_rate, plan
 from tests.support import tolerances
@@ -30,6 +31,11 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "rows": {"devices": 8, "rows": 2},
     "accumulated": {"devices": 4, "accumulate": 2},
     "accumulated under pmap": {"devices": 4, "accumulate": 2, "parallel": "pmap"},
+}
+RESIDENT: dict[str, dict[str, Any]] = {
+    "resident": {"devices": 2},
+    "resident, steps together": {"devices": 2, "steps_per_call": 4},
+    "resident, rows": {"devices": 4, "rows": 2, "steps_per_call": 3},
 }
 
 
@@ -63,6 +69,24 @@ def by_path(state: steps.TrainState) -> dict[str, np.ndarray]:
     return {f"{tree}/{path}": array for tree in trees for path, array in flatten(jax.device_get(trees[tree])).items()}
 
 
+def twenty_resident_steps(config: Config) -> list[np.ndarray]:
+    """All arrays of the state after twenty steps on pairs that are on the devices."""
+    mesh = parallel.make_mesh(config)
+    spans = plan(config, 8)
+    augmentation = Augmentation(config.crop, config.seed, gain=1.0, noise=0.02, daylight=0.3)
+    step = steps.make_step(config, mesh, spans[0].stage, learning_rate(config, spans), None, augmentation)
+    state = parallel.replicate(steps.init_state(config, initialise(step.model, 0)["params"]), mesh)
+    fixed = {"pairs": resident.load(inputs.MadePictures(8, size=24), mesh), "vgg": {}}
+    done, most = 0, config.steps_per_call
+    while done < 20:
+        count = min(most, 20 - done)
+        index = np.stack([np.random.default_rng(done + k).permutation(8) for k in range(count)], 1).astype(np.int32)
+        index = np.pad(index, ((0, 0), (0, most - count)), constant_values=-1)
+        state, _ = step.compiled(state, parallel.share_batch({"index": index}, mesh, parallel.BY_EXAMPLE), fixed)
+        done += count
+    return [np.asarray(x) for x in jax.tree.leaves(state)]
+
+
 def moved_between_device_counts(folder: Path) -> float:
     """How far the weights are apart: four steps on eight devices, then on one, against all on one."""
     config = dataclasses.replace(CONFIG, steps=8)
@@ -90,6 +114,10 @@ def main() -> None:
     for name, change in LAYOUTS.items():
         (_, other), its_loss, found["summed"][name] = twenty_steps(dataclasses.replace(CONFIG, **change))
         found[name] = tolerances.drift(other, one, start), abs(its_loss - loss) / loss
+    alone = twenty_resident_steps(dataclasses.replace(CONFIG, devices=1))
+    for name, change in RESIDENT.items():
+        shared = twenty_resident_steps(dataclasses.replace(CONFIG, **change))
+        found[name] = max(float(np.abs(a.astype(float) - b).max()) for a, b in zip(alone, shared, strict=True))
     with tempfile.TemporaryDirectory() as folder:
         found["moved"] = moved_between_device_counts(Path(folder))
     json.dump(found, sys.stdout)

@@ -28,12 +28,26 @@ def differences() -> dict[str, Any]:
     return json.loads(process.stdout)
 
 
-@pytest.mark.parametrize("layout", ["jit", "pmap", "rows", "accumulated", "accumulated under pmap"])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "jit",
+        "pmap",
+        "rows",
+        "accumulated",
+        "accumulated under pmap",
+    ],
+)
 def test_twenty_steps_agree_with_one_device(differences, layout):
     drift, of_loss = differences[layout]
     print(f"{layout}: weights drift by {drift:.1e}, the loss by {of_loss:.1e}")
     assert drift <= tolerances.ADAM
     assert of_loss <= tolerances.ADAM  # it follows the weights, and moves less than they do
+
+
+@pytest.mark.parametrize("layout", ["resident", "resident, steps together", "resident, rows"])
+def test_pairs_on_the_devices_train_the_same_on_one_and_on_more(differences, layout):
+    assert differences[layout] <= 1e-5
 
 
 @pytest.mark.parametrize("layout", ["jit", "pmap", "accumulated", "accumulated under pmap"])
