@@ -2,10 +2,10 @@
 
 PyTorch's is `smnet_jax.verification.torch_model`: the published network written anew, layer for layer, with the
 published names; "eager" runs it as the published code is run (NCHW, default settings, without gradients); "bfloat16" is
-its autocast, on channels_last.
+its autocast, on channels_last. All run on the device that JAX runs on, and are done when `run` returns; results stay
+there until they are fetched.
 """
 
-import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,33 +13,38 @@ from typing import Any
 
 import numpy as np
 
+from smnet_jax.bench import torch_device
+from smnet_jax.bench.torch_device import Missing
+
 TORCH = ("PyTorch eager", "PyTorch channels_last", "PyTorch compiled")
 BFLOAT16 = ("smnet-jax bfloat16", "PyTorch bfloat16")  # another precision, so compared only with each other
-NAMES = ("smnet-jax", *TORCH, "ONNX Runtime", *BFLOAT16)
+BFLOAT16_COMPILED = "PyTorch bfloat16 compiled"  # on GPUs
+NAMES = ("smnet-jax", *TORCH, "ONNX Runtime", *BFLOAT16, BFLOAT16_COMPILED)
 
 
 @dataclass(frozen=True)
 class Contender:
-    """`run` computes the picture (1,H,W,3); `operations` are the floating-point operations that takes, if known."""
+    """`run` computes the picture and waits for it, `fetch` makes what it gives (1,H,W,3) float32 here; `operations` are
+    the floating-point operations that takes, if known."""
 
-    run: Callable[[], np.ndarray]
+    run: Callable[[], Any]
     operations: float | None = None
+    fetch: Callable[[Any], np.ndarray] = np.asarray
 
 
-class Missing(Exception):
-    """This runtime is not here; says why."""
-
-
-def build(name: str, variant: str, width: int, height: int, image_width: int) -> Contender:
-    """Prepare and compile; the picture is `height` x `image_width`. Raises Missing."""
+def build(name: str, variant: str, width: int, height: int, image_width: int, tf32: bool = False) -> Contender:
+    """Prepare and compile; the picture is `height` x `image_width`. `tf32`: on a GPU, let float32 products round their
+    inputs to TF32. Raises Missing."""
     model, variables, low = _case(variant, width, height, image_width)
+    if not tf32 and _on_gpu():
+        model = model.clone(precision="highest")
     if name == "smnet-jax":
         return _ours(model, variables, low)
     if name == "smnet-jax bfloat16":
-        return _ours(model.clone(dtype="bfloat16"), variables, low)
+        return _ours(model.clone(dtype="bfloat16", precision=None), variables, low)
     if name == "ONNX Runtime":
         return _onnx(model, variables, low)
-    return _torch(name, model, variables, low)
+    return _torch(name, model, variables, low, tf32)
 
 
 def _case(variant: str, width: int, height: int, image_width: int) -> tuple[Any, Any, np.ndarray]:
@@ -57,15 +62,22 @@ def _ours(model: Any, variables: Any, low: np.ndarray) -> Contender:
     variables, low = jax.device_put((variables, low))
     whole = jax.jit(model.apply).lower(variables, low).cost_analysis() or {}  # of a loop it counts one turn
     compiled = jax.jit(model.for_inference(*low.shape[:2]).apply).lower(variables, low).compile()
-    return Contender(lambda: np.asarray(compiled(variables, low)), whole.get("flops"))
+    return Contender(lambda: compiled(variables, low).block_until_ready(), whole.get("flops"))
 
 
-def _torch(name: str, model: Any, variables: Any, low: np.ndarray) -> Contender:
-    try:
-        import torch
-        from torch.utils.flop_counter import FlopCounterMode
-    except ImportError:
-        raise Missing("torch is not installed") from None
+def _on_gpu() -> bool:
+    import jax
+
+    return jax.default_backend() == "gpu"
+
+
+def _torch(name: str, model: Any, variables: Any, low: np.ndarray, tf32: bool = False) -> Contender:
+    device = torch_device.beside_jax()
+    if name == BFLOAT16_COMPILED and device.name == "cpu":
+        raise Missing("is for GPUs")
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
     from smnet_jax.checkpoints.torch_names import to_torch
     from smnet_jax.verification.torch_model import TorchSMNet
 
@@ -77,24 +89,33 @@ def _torch(name: str, model: Any, variables: Any, low: np.ndarray) -> Contender:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         net(x[:, :, :32, :32])
     operations = counter.get_total_flops() * low.shape[1] * low.shape[2] / 32**2
-    if name != "PyTorch eager":
-        net, x = net.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
-    if name == "PyTorch compiled":
-        if shutil.which("g++") is None and shutil.which("clang++") is None:
-            raise Missing("torch.compile needs a C++ compiler")
-        net = torch.compile(net)
+    torch_device.use_tf32(tf32)
+    net, x = (device.put(each, channels_last=name != "PyTorch eager") for each in (net, x))
+    compiled = name in ("PyTorch compiled", BFLOAT16_COMPILED)
+    if compiled:
+        net = device.compile(net, graphs=True)
 
-    def run() -> np.ndarray:
-        with guard(), torch.autocast("cpu", torch.bfloat16, enabled=name == "PyTorch bfloat16"):
-            return net(x).float().permute(0, 2, 3, 1).numpy()
+    def run() -> Any:
+        with guard(), device.autocast("bfloat16" in name):
+            found = net(x)
+        device.wait()
+        return found
 
     with warnings.catch_warnings():  # torch.compile imports what is deprecated
         warnings.simplefilter("ignore")
-        run()
-    return Contender(run, operations)
+        try:
+            for _ in range(3 if device.name == "cuda" else 1):  # CUDA graphs are recorded in the second run
+                run()
+        except Exception as error:
+            if not compiled:
+                raise
+            raise Missing(f"torch.compile failed ({(str(error).splitlines() or [''])[0][:200]})") from error
+    return Contender(run, operations, lambda found: found.float().permute(0, 2, 3, 1).cpu().numpy())
 
 
 def _onnx(model: Any, variables: Any, low: np.ndarray) -> Contender:
+    if _on_gpu():
+        raise Missing("the onnxruntime of the extra `export` has no GPU")
     try:
         import onnxruntime
 

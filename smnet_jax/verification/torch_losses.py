@@ -5,6 +5,8 @@ torchvision is not needed. Written the way papers draw it, with none of the rear
 speed.
 """
 
+import contextlib
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -18,11 +20,18 @@ from smnet_jax.vgg16 import BLOCKS, CONVOLUTIONS
 Vgg = dict[str, tuple[Tensor, Tensor]]
 
 
-def total_loss(pred: Tensor, low: Tensor, high: Tensor, vgg: Vgg) -> tuple[Tensor, dict[str, Tensor]]:
-    """The recipe's loss, and its terms unweighted, as `losses.total_loss`. Tensors are (N,3,H,W)."""
+def total_loss(
+    pred: Tensor, low: Tensor, high: Tensor, vgg: Vgg, features: AbstractContextManager[Any] | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The recipe's loss, and its terms unweighted, as `losses.total_loss`. Tensors are (N,3,H,W).
+
+    `features`: a context for VGG16 alone, such as `torch.autocast`.
+    """
+    with features or contextlib.nullcontext():
+        of_vgg = perceptual(pred, high, vgg)
     terms = {
         "ssim": 1 - ssim(pred, high),
-        "perceptual": perceptual(pred, high, vgg),
+        "perceptual": of_vgg,
         "smooth_l1": F.smooth_l1_loss(pred, high),
         "inner": (pred * low).mean(),
         "tv": tv(pred),
@@ -38,7 +47,7 @@ def l1_ssim(pred: Tensor, high: Tensor) -> Tensor:
 
 def ssim(pred: Tensor, high: Tensor) -> Tensor:
     """Mean structural similarity: Gaussian window per channel, valid convolution, dynamic range guessed from `pred`."""
-    offsets = torch.arange(WINDOW, dtype=pred.dtype) - WINDOW // 2
+    offsets = torch.arange(WINDOW, dtype=pred.dtype, device=pred.device) - WINDOW // 2
     tap = torch.exp(-(offsets**2) / (2 * SIGMA**2))
     tap = tap / tap.sum()
     window = torch.outer(tap, tap).expand(pred.shape[1], 1, WINDOW, WINDOW)
@@ -71,7 +80,7 @@ def tv(pred: Tensor) -> Tensor:
 
 def vgg16_features(x: Tensor, vgg: Vgg) -> list[Tensor]:
     """relu1_2 (N,64,H,W), relu2_2, relu3_3, relu4_3 of RGB in [0, 1]."""
-    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    mean, deviation = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], device=x.device)
     x = (x - mean[:, None, None]) / deviation[:, None, None]
     features = []
     for number, block in enumerate(BLOCKS):

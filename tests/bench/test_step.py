@@ -11,13 +11,16 @@ SMALL = ["bench", "step", "--width", "4", "--crop", "12", "--batch", "2", "--los
 def test_numbers_and_table(tmp_path, capsys):
     pytest.importorskip("torch")
     numbers = tmp_path / "numbers.json"
-    names = [trainers.OURS, *trainers.TORCH]
+    names = [trainers.OURS, *trainers.TORCH[:2], trainers.OURS_BFLOAT16, trainers.BFLOAT16[0]]
     assert main([*SMALL, "--only", *names, "--parts", "--json", str(numbers)]) == 0
     found = json.loads(numbers.read_text())
     assert list(found["rows"]) == names and found["what"]["width"] == 4
-    ours, eager, _ = (found["rows"][name]["first_losses"] for name in names)
+    ours, eager, _, ours_bfloat16, bfloat16 = (found["rows"][name]["first_losses"] for name in names)
     # The second loss is taken after Adam's first step: both frameworks took the same one.
     assert ours == pytest.approx(eager, rel=1e-4) and ours[0] != ours[1]
+    for rounded in (ours_bfloat16, bfloat16):
+        assert rounded == pytest.approx(eager, rel=3e-2) and rounded != pytest.approx(eager, rel=1e-6)
+    assert all(low <= row["seconds"] <= high for row in found["rows"].values() for low, high in [row["quartiles"]])
     assert set(found["rows"][trainers.OURS]["parts"]) == {"forward", "forward and loss", "Adam"}
     assert "times as fast as PyTorch eager" in capsys.readouterr().out
 
@@ -26,6 +29,8 @@ def test_ratios_take_our_best():
     rows = {trainers.OURS: {"seconds": 3.0}, trainers.SHARED: {"seconds": 2.0}, "PyTorch eager": {"seconds": 5.0}}
     assert step.ratios({"rows": rows}) == {"PyTorch eager": 2.5}
     assert step.ratios({"rows": {"PyTorch eager": {"seconds": 5.0}}}) == {}
+    rows |= {trainers.OURS_BFLOAT16: {"seconds": 1.0}, trainers.BFLOAT16[1]: {"seconds": 3.0}}
+    assert step.ratios({"rows": rows}) == {"PyTorch eager": 2.5, trainers.BFLOAT16[1]: 3.0}
 
 
 def test_another_training_is_not_timed(monkeypatch):
