@@ -145,7 +145,11 @@ def _torch(name: str, case: Case) -> Trainer:
         return float(loss.detach())
 
     def waited(part: Callable[[], Any]) -> Callable[[], Any]:
-        return lambda: (part(), device.wait())
+        def run() -> None:
+            part()
+            device.wait()
+
+        return run
 
     pieces = {"forward": forward, "forward and loss": total, "Adam": optimizer.step}
     return Trainer(step, {part: waited(run) for part, run in pieces.items()})

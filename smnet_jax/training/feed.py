@@ -41,7 +41,9 @@ class Feed(Protocol):
 class FromHost:
     """Crops made by threads; a step a call."""
 
-    most, augmentation, spec = 1, None, parallel.BY_EXAMPLE_AND_ROW
+    most: int = 1
+    augmentation: Augmentation | None = None
+    spec: PartitionSpec = parallel.BY_EXAMPLE_AND_ROW
 
     def __init__(self, config: Config, source: Source, spans: Sequence[Span], span: Span, step: int):
         self._loader = inputs.open_loader(config, source, spans, span, jax.process_index(), jax.process_count())
@@ -61,7 +63,7 @@ class FromHost:
 class FromDevice:
     """Only the pairs' numbers travel."""
 
-    spec = parallel.BY_EXAMPLE
+    spec: PartitionSpec = parallel.BY_EXAMPLE
 
     def __init__(self, config: Config, pairs: Pairs, spans: Sequence[Span], span: Span):
         self.most = config.steps_per_call

@@ -230,10 +230,12 @@ class Run:
         if self.data_on == "host":
             return feeds.FromHost(self.config, self.pairs, self.spans, span, self.step)
         size = span.stage.resize
-        if self._resident is None or self._resident[0] != size:
+        if self._resident is not None and self._resident[0] != size:
             self._resident = None  # first make room
+        if self._resident is None:
             with self.clock.part("input"):
-                self._resident = size, resident.load(self.pairs, self.mesh, size)
+                pairs = resident.load(self.pairs, self.mesh, size)
+            self._resident = size, pairs
         return feeds.FromDevice(self.config, self._resident[1], self.spans, span)
 
     def _steps_at_once(self, span: Span, most: int) -> int:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -57,7 +57,8 @@ def load(source: Source, mesh: Mesh, resize_to: int = 0) -> Pairs:
     for place, (low, high) in enumerate(kept):
         lows[place, : low.size], highs[place, : high.size] = low.reshape(-1), high.reshape(-1)
     size = np.array([high.shape[:2] for _, high in kept], np.int32)
-    return parallel.replicate(Pairs(lows, highs, size, np.array(row, np.int32)), mesh)  # type: ignore[arg-type]
+    arrays: Any = (lows, highs, size, np.array(row, np.int32))
+    return parallel.replicate(Pairs(*arrays), mesh)
 
 
 def choose(config: Config, source: Source, spans: Sequence[Span], mesh: Mesh) -> Place:

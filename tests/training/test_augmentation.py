@@ -1,5 +1,7 @@
 """The device's augmentation against the host's, given the same random numbers."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,7 +29,7 @@ class Sizes:
         return {"low": low, "high": high, "name": f"{index}.png"}
 
 
-class Scripted:
+class _Scripted:
     """Stands in for numpy's generator: gives the numbers that it was made with, one after the other."""
 
     def __init__(self, *numbers):
@@ -42,15 +44,19 @@ class Scripted:
         return np.asarray(jax.random.poisson(self.next(), expected, dtype=jnp.int32))
 
 
+def scripted(*numbers) -> Any:
+    return _Scripted(*numbers)
+
+
 def on_host(example, key, aug):
     """`example` cut and changed by the host's own code with the numbers that `key` gives on the device."""
     place, gain, noise, daylight = jax.random.split(key, 4)
     size = np.array(example["high"].shape[:2])
     top, left, flips = aug.corner_and_flips(place, size)
     coins = [*np.where(flips, 0.0, 1.0), 1.0]  # less than a half is heads; the third is the half turn
-    found = host.to_float(host.crop_and_flip(example, CROP, Scripted(int(top), int(left), np.array(coins))))  # type: ignore
+    found = host.to_float(host.crop_and_flip(example, CROP, scripted(int(top), int(left), np.array(coins))))
     stops = jax.random.uniform(gain, (), minval=-aug.gain, maxval=aug.gain)
-    found = host.LowGain(aug.gain)(found, Scripted(stops))  # type: ignore
+    found = host.LowGain(aug.gain)(found, scripted(stops))
 
     def coloured(key, height, width):
         own, common = jax.random.split(key)
@@ -63,15 +69,15 @@ def on_host(example, key, aug):
         *coloured(blocks, CROP // 2, CROP // 2),
         *coloured(fine, CROP, CROP),
     ]
-    found = host.LowNoise(aug.noise)(found, Scripted(*map(np.asarray, numbers)))  # type: ignore
+    found = host.LowNoise(aug.noise)(found, scripted(*map(np.asarray, numbers)))
     chosen, stops, shot, read = jax.random.split(daylight, 4)
-    rng = Scripted(
+    rng = scripted(
         float(jax.random.uniform(chosen, ())),
         float(jax.random.uniform(stops, (), maxval=2.0)),
         shot,
         np.asarray(jax.random.normal(read, (CROP, CROP, 3))),
     )
-    return host.Daylight(aug.daylight)(found, rng)  # type: ignore
+    return host.Daylight(aug.daylight)(found, rng)
 
 
 @pytest.fixture(scope="module")
