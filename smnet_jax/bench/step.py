@@ -145,7 +145,7 @@ def ratios(found: dict[str, Any], clock: str = "seconds") -> dict[str, float]:
     """How many times as long as our best of the same precision each way of PyTorch takes."""
     rows = found["rows"]
     kinds = (((trainers.OURS, trainers.SHARED), trainers.TORCH), ((trainers.OURS_BFLOAT16,), trainers.BFLOAT16))
-    result = {}
+    result: dict[str, float] = {}
     for ours, theirs in kinds:
         best = min((rows[name][clock] for name in ours if name in rows), default=None)
         if best is not None:

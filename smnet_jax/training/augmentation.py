@@ -27,14 +27,14 @@ class Augmentation:
     noise: float = 0.0
     daylight: float = 0.0
 
-    def keys(self, index: jax.Array, step: jax.Array) -> jax.Array:
+    def keys(self, index: jax.Array, step: jax.typing.ArrayLike) -> jax.Array:
         """A key for each pair of `index` (N,) in step `step`."""
         # Of threefry by name: what it draws depends on no setting of JAX and on no device.
         words = np.random.SeedSequence((self.seed, CUT)).generate_state(2, np.uint32)
         of_step = jax.random.fold_in(jax.random.wrap_key_data(jnp.asarray(words), impl="threefry2x32"), step)
         return jax.vmap(lambda number: jax.random.fold_in(of_step, number))(index)
 
-    def batch(self, pairs: Pairs, index: jax.Array, step: jax.Array) -> dict[str, jax.Array]:
+    def batch(self, pairs: Pairs, index: jax.Array, step: jax.typing.ArrayLike) -> dict[str, jax.Array]:
         """`low` and `high`, (N, crop, crop, 3) float32 in [0, 1], of the pairs `index` (N,)."""
         row = pairs.row[index]
         low, high = jax.vmap(self._one, in_axes=(None, 0, 0))(pairs, row, self.keys(index, step))

@@ -41,7 +41,8 @@ class Pairs:
 def load(source: Source, mesh: Mesh, resize_to: int = 0) -> Pairs:
     """All of `source` on every device; first made `resize_to` x `resize_to` pixels, where given."""
     rows: dict[str, int] = {}
-    row, kept = [], []
+    row: list[int] = []
+    kept: list[tuple[np.ndarray, np.ndarray]] = []
     for number in range(len(source)):
         example = source[number]
         if resize_to:
@@ -83,7 +84,8 @@ def choose(config: Config, source: Source, spans: Sequence[Span], mesh: Mesh) ->
 def memory(mesh: Mesh) -> int | None:
     """Bytes of the device of this process that has least, None where it does not say."""
     limits = [(device.memory_stats() or {}).get("bytes_limit") for device in mesh.local_devices]
-    return None if None in limits else min(limits)
+    known = [limit for limit in limits if limit is not None]
+    return min(known) if len(known) == len(limits) else None
 
 
 def _obstacle(config: Config, source: Source) -> str | None:
