@@ -26,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--good", type=Path, metavar="DIR", help="finished pictures: as they are, darkened, framed, gray"
     )
     parser.add_argument("--held-out", action="store_true", help="only the fifth that tools/train_photo.py leaves out")
-    parser.add_argument("--baselines", action="store_true", help="also gain, gamma and illumination map")
+    parser.add_argument("--baselines", action="store_true", help="also gain, gamma, illumination map, fusion")
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help="write a contact sheet: a row for each kind")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers")
 
 
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         model, variables = photo.open_weights(source)
         methods[source] = functools.partial(_by_weights, (model, variables))
     if args.baselines:
-        methods |= {"gain": gain, "gamma": gamma, "illumination map": illumination_map}
+        methods |= {"gain": gain, "gamma": gamma, "illumination map": illumination_map, "fusion": exposure_fusion}
     table = {kind: {name: score(pairs, method) for name, method in methods.items()} for kind, pairs in kinds.items()}
     print(f"{'kind':16}{'n':>5}  " + "".join(f"{name:>34}" for name in methods))
     print(" " * 23 + f"{'PSNR, worst tenth, SSIM, clipped':>34}" * len(methods))
@@ -59,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
             for s in row.values()
         )
         print(f"{kind:16}{len(kinds[kind]):5}  " + "".join(f"{cell:>34}" for cell in cells))
+    if args.sheet:
+        contact_sheet(kinds, methods).save(args.sheet)
     if args.json:
         args.json.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     return 0
@@ -146,6 +149,85 @@ def illumination_map(mean: float) -> Enhance:
         return _fit(lambda k: np.clip(low / light**k, 0, 1), mean, 0, 1.2)
 
     return enhance
+
+
+def exposure_fusion(mean: float) -> Enhance:
+    """The picture at 0 to 4 stops more light, fused (Mertens, Kautz and Van Reeth, Pacific Graphics 2007).
+
+    Weights are contrast, saturation and well-exposedness; Laplacian pyramids join. It needs no mean.
+    """
+    from smnet_jax.images.srgb import from_linear, to_linear
+
+    def enhance(low: Picture) -> Picture:
+        frames = [np.clip(from_linear(np.minimum(to_linear(low) * 2.0**k, 1)), 0, 1) for k in range(5)]
+        weights = [_fusion_weight(frame.astype(np.float32)) for frame in frames]
+        total = np.sum(weights, 0)
+        fused = [
+            sum(w * detail for w, detail in zip(shares, details, strict=True))
+            for shares, details in zip(
+                zip(*(_pyramid(w / total, smooth=True) for w in weights), strict=True),
+                zip(*(_pyramid(frame.astype(np.float32)) for frame in frames), strict=True),
+                strict=True,
+            )
+        ]
+        out = fused.pop()
+        while fused:
+            out = _each_channel(out, fused[-1].shape[1], fused[-1].shape[0]) + fused.pop()
+        return np.clip(out, 0, 1).astype(np.float32)
+
+    return enhance
+
+
+def _fusion_weight(frame: Picture) -> np.ndarray:
+    luma = frame.mean(-1)
+    contrast = np.abs(
+        4 * luma - np.roll(luma, 1, 0) - np.roll(luma, -1, 0) - np.roll(luma, 1, 1) - np.roll(luma, -1, 1)
+    )
+    well_exposed = np.exp(-((frame - 0.5) ** 2) / (2 * 0.2**2)).prod(-1)
+    return (contrast * frame.std(-1) * well_exposed + 1e-12)[..., None]
+
+
+def _pyramid(picture: np.ndarray, smooth: bool = False) -> list[np.ndarray]:
+    """Levels of half the size each, the smallest last: of details, or smooth ones."""
+    levels = []
+    while min(picture.shape[:2]) >= 16:
+        height, width = picture.shape[:2]
+        small = _each_channel(picture, width // 2, height // 2)
+        levels.append(picture if smooth else picture - _each_channel(small, width, height))
+        picture = small
+    return [*levels, picture]
+
+
+def _each_channel(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    return np.stack([_resized(picture[..., c], width, height) for c in range(picture.shape[-1])], -1)
+
+
+def contact_sheet(
+    kinds: dict[str, list[tuple[Picture, Picture]]], methods: dict[str, Callable[[float], Enhance]]
+) -> Any:
+    """A Pillow image: a row for each kind, its columns the input, each method's result and the target.
+
+    Of each kind the picture is shown for which the first method's PSNR is the median: neither its best nor its worst.
+    """
+    from PIL import Image, ImageDraw
+
+    side, margin = 240, 16
+    columns = ["input", *methods, "target"]
+    sheet = Image.new("RGB", (side * len(columns), (side + margin) * len(kinds)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for row, (kind, pairs) in enumerate(kinds.items()):
+        mean = float(np.mean([high.mean() for _, high in pairs]))
+        first = next(iter(methods.values()))(mean)
+        errors = [float(np.mean((first(low) - high) ** 2)) for low, high in pairs]
+        low, high = pairs[int(np.argsort(errors)[len(errors) // 2])]
+        shown = [low, *(method(mean)(low) for method in methods.values()), high]
+        for column, (name, picture) in enumerate(zip(columns, shown, strict=True)):
+            at = (column * side, row * (side + margin))
+            draw.text((at[0] + 2, at[1] + 2), f"{kind}: {name}", "black")
+            tile = Image.fromarray(np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8))
+            tile.thumbnail((side - 4, side - 2))
+            sheet.paste(tile, (at[0], at[1] + margin))
+    return sheet
 
 
 def _fit(render: Callable[[float], Picture], mean: float, least: float, most: float) -> Picture:

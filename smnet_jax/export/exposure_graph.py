@@ -12,6 +12,7 @@ import numpy as np
 from smnet_jax.checkpoints.trees import flatten
 from smnet_jax.export.onnx_nodes import OPSET, PICTURE, Nodes, Shape, check_opset
 from smnet_jax.exposure.network import BINS, LIFT
+from smnet_jax.exposure.noise import FULL, LEAST, NOISE, RADIUS
 from smnet_jax.exposure.tone import BLACK, GRID, KNOTS, LUMA, THUMBNAIL
 
 
@@ -135,13 +136,46 @@ class _ExposureGraph(Nodes):
         at_place = self.node("MatMul", [rows, grid])
         at_place = self.node("MatMul", [at_place, self.node("Transpose", [columns], perm=[1, 0])])
 
+        around = self.window_mean(self.node("Max", [self.level(low), self.number(BLACK)]))
+        gain = self.div(self.brightened(around, rate, at_place), around)
+        low = self.without_noise(low, gain)
         level = self.node("Max", [self.level(low), self.number(BLACK)])
-        local = self.reduce("Sum", self.mul(self.hats(self.curve(level, rate), KNOTS), at_place), 1)
-        brightened = self.curve(level, self.mul(rate, self.power_of_two(local)))
+        brightened = self.brightened(level, rate, at_place)
         out = self.mul(low, self.div(brightened, level))
         factor = self.reduce("Sum", self.mul(self.hats(self.node("Sqrt", [level]), KNOTS), saturation), 1)
         result = self.saturate(out, factor)
         self.node("Transpose", [result], "high", perm=[0, 2, 3, 1])
+
+    def brightened(self, level: str, rate: str, at_place: str) -> str:
+        local = self.reduce("Sum", self.mul(self.hats(self.curve(level, rate), KNOTS), at_place), 1)
+        return self.curve(level, self.mul(rate, self.power_of_two(local)))
+
+    # `exposure.noise`
+
+    def window_mean(self, x: str) -> str:
+        side, pads = 2 * RADIUS + 1, [RADIUS] * 4
+        return self.node("AveragePool", [x], kernel_shape=[side, side], pads=pads, count_include_pad=0)
+
+    def without_noise(self, low: str, gain: str) -> str:
+        """Channel by channel: a whole photo with all windows' moments at once would take much memory."""
+        stops = self.mul(self.node("Log", [gain]), self.number(float(1 / np.log(2))))
+        share = self.mul(self.sub(stops, self.number(LEAST)), self.number(1 / (FULL - LEAST)))
+        share = self.node("Clip", [share, self.number(0.0), self.number(1.0)])
+        guide = self.reduce("Mean", low, 1)
+        of_guide = self.window_mean(guide)
+        variance = self.sub(self.window_mean(self.mul(guide, guide)), self.mul(of_guide, of_guide))
+        variance = self.add(self.node("Relu", [variance]), self.number(NOISE**2))
+        channels = []
+        for number in range(3):
+            channel = self.node("Gather", [low, self.integers(number)], axis=1)
+            of_channel = self.window_mean(channel)
+            covariance = self.sub(self.window_mean(self.mul(guide, channel)), self.mul(of_guide, of_channel))
+            slope = self.div(covariance, variance)
+            offset = self.sub(of_channel, self.mul(slope, of_guide))
+            smooth = self.add(self.mul(self.window_mean(slope), guide), self.window_mean(offset))
+            smooth = self.node("Clip", [smooth, self.number(0.0), self.number(1.0)])
+            channels.append(self.add(channel, self.mul(share, self.sub(smooth, channel))))
+        return self.node("Concat", channels, axis=1)
 
     def saturate(self, rgb: str, factor: str) -> str:
         luma = self.reduce("Sum", self.mul(rgb, self.constant("luma", np.array(LUMA).reshape(3, 1, 1))), 1)

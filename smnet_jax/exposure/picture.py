@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from smnet_jax.exposure import tone
+from smnet_jax.exposure import frame, tone
 from smnet_jax.exposure.network import ExposureNet
+from smnet_jax.exposure.noise import HALO
 from smnet_jax.exposure.resampling import linear
 from smnet_jax.exposure.tone import GRID, THUMBNAIL, Tone
 
@@ -26,9 +27,13 @@ def enhance(
 ) -> np.ndarray:
     """(H,W,3) sRGB in [0, 1] -> the same, float32; equal to `model.apply` on the whole picture up to rounding.
 
+    A black or white frame (`frame.inside`) stays as it is; what is done to the photo in it is as if there were none.
+
     block: the side of the squares that are computed one after another; no result depends on it.
     progress: is called with the share of the work done.
     """
+    within = frame.inside(low)
+    framed, low = low, low[within]
     height, width = low.shape[:2]
     found = _predict(model)(variables, thumbnail(low)[None])
     rows, columns = linear(GRID, height), linear(GRID, width)
@@ -36,15 +41,18 @@ def enhance(
     out = np.empty((height, width, 3), np.float32)
     for top in range(0, height, block):
         for left in range(0, width, block):
-            part = low[top : top + block, left : left + block]
-            h, w = part.shape[:2]
-            square = np.zeros((block, block, 3), np.float32)
-            square[:h, :w] = part
-            place = [_filled(axis[start : start + block], block) for axis, start in ((rows, top), (columns, left))]
-            out[top : top + h, left : left + w] = np.asarray(render(square[None], found, *place))[0, :h, :w]
+            h, w = min(block, height - top), min(block, width - left)
+            part = _with_halo(_with_halo(low, top, block).swapaxes(0, 1), left, block).swapaxes(0, 1)
+            place = _with_halo(rows, top, block), _with_halo(columns, left, block)
+            result = np.asarray(render(part[None], found, *place))[0]
+            out[top : top + h, left : left + w] = result[HALO : HALO + h, HALO : HALO + w]
         if progress is not None:
             progress(min(1.0, (top + block) / height))
-    return out
+    if low.shape == framed.shape:
+        return out
+    whole = framed.astype(np.float32)
+    whole[within] = out
+    return whole
 
 
 def thumbnail(low: np.ndarray) -> np.ndarray:
@@ -66,6 +74,9 @@ def _render() -> Callable[..., jax.Array]:
     return jax.jit(tone.render_part)
 
 
-def _filled(weights: np.ndarray, block: int) -> np.ndarray:
-    """Zeros below what an edge block lacks; they are computed and thrown away."""
-    return np.concatenate([weights, np.zeros((block - len(weights), weights.shape[1]), np.float32)])
+def _with_halo(lines: np.ndarray, start: int, block: int) -> np.ndarray:
+    """Lines `start` to `start + block` and HALO more before and after; zeros where there are none."""
+    first, last = start - HALO, start + block + HALO
+    inside = lines[max(0, first) : last].astype(np.float32, copy=False)
+    missing = [(max(0, -first), max(0, last - len(lines)))] + [(0, 0)] * (lines.ndim - 1)
+    return np.pad(inside, missing)

@@ -4,7 +4,8 @@ A value v in [0, 1] becomes 1 - (1 - v)^r (as in PSENet, Nguyen et al., WACV 202
 brightens, black stays black and white stays white. v is a pixel's largest channel, and all its channels get the same
 factor, so hues stay. log2(r) is read from a bilateral grid (Chen, Paris and Durand, "Real-time edge-aware image
 processing with the bilateral grid", SIGGRAPH 2007): by place and by level, so that a window and the dark wall round
-it get curves of their own, without a halo where they meet.
+it get curves of their own, without a halo where they meet. Where much light is added, noise is smoothed first
+(`exposure.noise`).
 
 Values are sRGB in [0, 1], float32, NHWC.
 """
@@ -15,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from smnet_jax.exposure import noise
 from smnet_jax.exposure.resampling import linear
 
 THUMBNAIL = 128  # pixels: the side of the square that the network sees
@@ -48,15 +50,27 @@ def render(low: jax.Array, tone: Tone) -> jax.Array:
 def render_part(low: jax.Array, tone: Tone, rows: jax.Array, columns: jax.Array) -> jax.Array:
     """Parts of pictures brightened, (N,h,w,3) -> (N,h,w,3); `rows` (h,GRID) and `columns` (w,GRID) say where they lie.
 
-    These are the rows of `linear(GRID, H)` and `linear(GRID, W)` that belong to the part: nothing outside it matters.
+    These are the rows of `linear(GRID, H)` and `linear(GRID, W)` that belong to the part, and zeros outside the
+    picture. Results nearer than `noise.HALO` to an edge of the part are right only where the picture ends there.
     """
-    level = jnp.maximum(low.max(-1, keepdims=True), BLACK)
     rate = jnp.exp2(tone.log2_rate[:, None, None])
     at_place = jnp.einsum("hi,nijk,wj->nhwk", rows, tone.grid, columns, precision="highest")
-    local = _interpolate(curve(level, rate), at_place)
-    brightened = curve(level, rate * jnp.exp2(local))
-    out = low * (brightened / level)
+    inside = rows.sum(1), columns.sum(1)
+    around = noise.mean(_level(low), *inside)
+    amount = noise.amount(_brightened(around, rate, at_place) / around)
+    low = low + amount * (noise.smoothed(low, *inside) - low)
+    level = _level(low)
+    out = low * (_brightened(level, rate, at_place) / level)
     return _saturate(out, _interpolate(jnp.sqrt(level), tone.saturation[:, None, None]))
+
+
+def _level(rgb: jax.Array) -> jax.Array:
+    return jnp.maximum(rgb.max(-1, keepdims=True), BLACK)
+
+
+def _brightened(level: jax.Array, rate: jax.Array, at_place: jax.Array) -> jax.Array:
+    local = _interpolate(curve(level, rate), at_place)
+    return curve(level, rate * jnp.exp2(local))
 
 
 def curve(level: jax.Array, rate: jax.Array) -> jax.Array:

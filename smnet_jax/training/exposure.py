@@ -33,7 +33,8 @@ def start(model: ExposureNet, tx: optax.GradientTransformation, seed: int, param
     if params is None:
         side = tone.THUMBNAIL
         params = model.init(jax.random.key(seed), jnp.zeros((1, side, side, 3)), method="predict")["params"]
-    return State(jnp.int32(0), params, params, tx.init(params))
+    average = jax.tree.map(jnp.copy, params)  # buffers of its own, for each is donated
+    return State(jnp.int32(0), params, average, tx.init(params))
 
 
 def loss(model: ExposureNet, params: Any, low: jax.Array, high: jax.Array) -> jax.Array:

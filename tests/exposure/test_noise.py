@@ -1,0 +1,82 @@
+"""What is smoothed, what is not, and where."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+import smnet_jax
+from smnet_jax.exposure import noise
+from smnet_jax.images.srgb import from_linear, to_linear
+
+
+def smoothed(low):
+    height, width = low.shape[:2]
+    return np.asarray(noise.smoothed(jnp.asarray(low[None]), jnp.ones(height), jnp.ones(width)))[0]
+
+
+def test_window_means_count_only_the_picture():
+    x = np.random.default_rng(0).uniform(0, 1, (7, 9)).astype(np.float32)
+    found = np.asarray(noise.mean(jnp.asarray(x[None, ..., None]), jnp.ones(7), jnp.ones(9)))[0, ..., 0]
+    for i in range(7):
+        for j in range(9):
+            # Sums of 25 numbers up to 1: 25 roundings of 2^-24 times 25, over 25.
+            wanted = x[max(0, i - 2) : i + 3, max(0, j - 2) : j + 3].mean()
+            assert abs(found[i, j] - wanted) < 25 * 2.0**-23
+
+
+def test_against_the_definition_in_float64():
+    """He et al., equations 5 to 8, window by window."""
+    low = np.random.default_rng(1).uniform(0, 0.1, (9, 10, 3))
+    guide = low.mean(-1)
+    slope, offset = np.empty_like(low), np.empty_like(low)
+    windows = lambda i, j: (slice(max(0, i - 2), i + 3), slice(max(0, j - 2), j + 3))  # noqa: E731
+    for i, j in np.ndindex(9, 10):
+        g, p = guide[windows(i, j)][..., None], low[windows(i, j)]
+        slope[i, j] = ((g * p).mean((0, 1)) - g.mean() * p.mean((0, 1))) / (g.var() + noise.NOISE**2)
+        offset[i, j] = p.mean((0, 1)) - slope[i, j] * g.mean()
+    wanted = np.empty_like(low)
+    for i, j in np.ndindex(9, 10):
+        a, b = (x[windows(i, j)].mean((0, 1)) for x in (slope, offset))
+        wanted[i, j] = a * guide[i, j] + b
+    # Variances near 1e-3 out of squares near 4e-3, divided by themselves: some 50 roundings, times the guide.
+    np.testing.assert_allclose(smoothed(low.astype(np.float32)), np.clip(wanted, 0, 1), atol=50 * 2.0**-24)
+
+
+def test_noise_goes_and_edges_stay():
+    low = np.full((40, 60, 3), 0.02, np.float32)
+    low[:, 30:] = 0.15
+    noisy = low + np.random.default_rng(0).normal(0, 1 / 255, low.shape).astype(np.float32)
+    out = smoothed(np.clip(noisy, 0, 1))
+    flat = out[5:-5, 5:25]
+    assert flat.std() < 0.45 / 255
+    assert np.ptp(flat, axis=-1).mean() < 0.5 * np.ptp(noisy[5:-5, 5:25], axis=-1).mean()
+    assert (out[:, 30] - out[:, 29]).mean() > 0.9 * 0.13
+
+
+def test_only_where_much_light_is_added():
+    assert noise.amount(jnp.array([0.5, 1.0, 2.0, 8.0, 50.0])).tolist() == pytest.approx([0, 0, 0, 1, 1])
+    shares = np.asarray(noise.amount(jnp.linspace(1, 12, 200)))
+    assert (np.diff(shares) >= 0).all()
+    assert np.diff(shares).max() < 0.05
+
+
+def test_gray_stays_gray_and_flat_flat():
+    gray = np.repeat(np.random.default_rng(0).uniform(0, 0.1, (20, 20, 1)).astype(np.float32), 3, -1)
+    out = smoothed(gray)
+    np.testing.assert_array_equal(out, np.repeat(out[..., :1], 3, -1))
+    flat = np.full((20, 20, 3), 0.037, np.float32)
+    np.testing.assert_allclose(smoothed(flat), flat, atol=2e-7)
+
+
+def test_the_default_smooths_a_noisy_dark_photo(fixtures):
+    """Against the same photo without noise: half of what the noise adds is gone, and more."""
+    rng = np.random.default_rng(0)
+    with Image.open(sorted((fixtures / "samples_high").glob("*.jpg"))[0]) as photo:
+        high = np.asarray(photo.convert("RGB"), np.float32) / 255
+    dark = from_linear(to_linear(high) / 32)
+    noisy = np.clip(dark + rng.normal(0, 1.2 / 255, dark.shape), 0, 1).astype(np.float32)
+    clean, out = (smnet_jax.enhance(x).astype(np.float32) for x in (dark.astype(np.float32), noisy))
+    gain = out.mean() / noisy.mean()
+    assert gain > 4
+    assert np.std(out - clean) < 0.5 * gain * np.std(noisy - dark)
