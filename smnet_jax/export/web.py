@@ -15,6 +15,7 @@ from typing import Any
 from smnet_jax.errors import InputError
 from smnet_jax.export import exposure_graph, onnx_graph
 from smnet_jax.exposure import GRID, THUMBNAIL
+from smnet_jax.exposure.noise import HALO
 from smnet_jax.host.atomic_files import replacing
 
 FORMAT = "smnet-jax web page"
@@ -130,7 +131,7 @@ def smnet(architecture: Any, params: Mapping[str, Any]) -> Network:
 def exposure(model: Any, params: Mapping[str, Any]) -> Network:
     """An `ExposureNet` with its weights: all photos are computed whole, in strips, without a GPU."""
     look, render = exposure_graph.to_onnx_parts(model, params)
-    about = {"network": "exposure", "thumbnail": THUMBNAIL, "grid": GRID}
+    about = {"network": "exposure", "thumbnail": THUMBNAIL, "grid": GRID, "halo": HALO}
     return Network({"look.onnx": look, "render.onnx": render}, about, on_gpu=False)
 
 

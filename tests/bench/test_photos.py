@@ -56,5 +56,6 @@ def test_the_command(tmp_path, capsys, pairs):
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert {"room 1", "room 2", "graphics", "night sky"} <= set(scores)
     assert "room 2" in capsys.readouterr().out
-    assert Image.open(tmp_path / "sheet.png").size == (3 * 240, 4 * 256)
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (3 * 240, 4 * 256)
     assert cli.main(["bench", "photos", "--pairs", "room=nowhere"]) == 2

@@ -2,7 +2,7 @@
 //
 // As smnet_jax/exposure/picture.py: photos of any size are computed whole, in little memory.
 
-const STRIP = 1 << 19; // pixels computed at once
+const STRIP = 1 << 18; // pixels computed at once
 
 /** Brighten an ImageData in place; `low` are its bytes before, put(image, values, firstRow, gray) writes floats. */
 export async function brighten(image, low, { ort, look, render, about }, gray, put, say) {
@@ -14,13 +14,16 @@ export async function brighten(image, low, { ort, look, render, about }, gray, p
   const at = Math.max(1, Math.floor(STRIP / width));
   for (let top = 0; top < height; top += at) {
     const count = Math.min(at, height - top);
+    const first = Math.max(0, top - about.halo); // noise is smoothed, so a strip needs rows of its neighbours
+    const last = Math.min(height, top + count + about.halo);
     const { high } = await render.run({
       ...tone,
-      low: tensor(floats(low.subarray(top * width * 4, (top + count) * width * 4)), 1, count, width, 3),
-      rows: tensor(rows.slice(top * about.grid, (top + count) * about.grid), count, about.grid),
+      low: tensor(floats(low.subarray(first * width * 4, last * width * 4)), 1, last - first, width, 3),
+      rows: tensor(rows.slice(first * about.grid, last * about.grid), last - first, about.grid),
       columns: tensor(columns, width, about.grid),
     });
-    put(image, await high.getData(), top, gray);
+    const values = await high.getData();
+    put(image, values.subarray((top - first) * width * 3, (top - first + count) * width * 3), top, gray);
     high.dispose();
     if (height > at) say(`computing … ${Math.round((100 * (top + count)) / height)} %`);
   }
