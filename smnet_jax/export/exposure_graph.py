@@ -33,8 +33,8 @@ def to_onnx_parts(model: Any, params: Mapping[str, Any]) -> tuple[bytes, bytes]:
 
     look: `thumbnail` (N,THUMBNAIL,THUMBNAIL,3) -> `rate` (N,1,1,1), `grid` (N,KNOTS,GRID,GRID), `saturation`
     (N,KNOTS,1,1). render: these three, `low` (N,h,w,3), a part of the photo, and the rows `rows` (h,GRID) and `columns`
-    (w,GRID) of `resampling.linear` that belong to it -> `high` (N,h,w,3), right but for `noise.HALO` pixels where the photo
-    goes on. Raises InputError without the package onnx.
+    (w,GRID) of `resampling.linear` that belong to it -> `high` (N,h,w,3), right but for `noise.HALO` pixels where
+    the photo goes on. Raises InputError without the package onnx.
     """
     tone: dict[str, Shape] = {
         "rate": ["batch", 1, 1, 1],

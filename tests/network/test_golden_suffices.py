@@ -128,6 +128,7 @@ def _repeated_borders(x, kernel, bias=None, *, precision=None):
     return y if bias is None else y + bias
 
 
+concatenate: Any = jnp.concatenate
 layers_transposed_conv, layers_conv3x3 = layers.transposed_conv, layers.conv3x3
 with_statistics = definition.statistics
 
@@ -149,7 +150,6 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     "mean for brightness": (definition, "brightness", lambda low: jnp.mean(low, -1, keepdims=True)),
     "parts in another order": (jnp, "concatenate", lambda parts, *a, **o: concatenate(parts[::-1], *a, **o)),
 }
-concatenate = jnp.concatenate
 
 
 @pytest.mark.parametrize(
