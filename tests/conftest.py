@@ -36,7 +36,7 @@ SHARED = REPO.parent / "shared"
 
 
 NEEDS_TORCH = re.compile(
-    r"^\s*(import torch|from torch|from tests\.support import .*(kinks|torch_loss))|\btorch_stages\b|\bdivergence\b",
+    r"^\s*(import torch|from torch|from tests\.support import .*(nonsmooth|torch_loss))|\b(torch_stages|divergence)\b",
     re.M,
 )
 

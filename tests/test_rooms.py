@@ -23,7 +23,7 @@ FLOORS = (
     {"cli"},
     {"__init__", "__main__"},
 )
-# `smnet bench folder` measures the command itself, and `growth` takes the command's options.
+# `smnet bench folder` measures the command itself, and `sizes` takes the command's options.
 UPWARDS = {("bench", "cli")}
 
 

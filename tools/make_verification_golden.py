@@ -3,7 +3,7 @@
     python tools/make_verification_golden.py
 
 Needs the extras torch and train. The networks are random, of width 4. Seeds are tried until the gradient is smooth
-around the point: where the input of an activation sits on a kink, rounding alone would change it.
+around the point: where the input of an activation sits on a non-smooth point, rounding alone would change it.
 """
 
 import numpy as np

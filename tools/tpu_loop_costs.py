@@ -17,7 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from smnet_jax.aot import topology
 from smnet_jax.aot.traffic import main_memory_bytes
-from smnet_jax.hardware import peaks
+from smnet_jax.hardware import specs
 from smnet_jax.hardware.hlo import Program
 
 SHAPE = (65536, 384)
@@ -51,7 +51,7 @@ def main() -> int:
     jax.config.update("jax_platforms", "cpu")
     described = topology.describe(args.topology)
     everywhere = NamedSharding(Mesh(np.array(described.devices[:1]), ("chip",)), PartitionSpec())
-    peak = peaks.of(described.device_kind)
+    peak = specs.of(described.device_kind)
     vectors = SHAPE[0] * SHAPE[1] / 1024
     print(f"{described.device_kind}; cycles for each 1024 numbers, estimated, and of their bytes at HBM's rate")
     for name, (function, operands) in PASSES.items():

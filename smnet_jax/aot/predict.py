@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from smnet_jax.errors import InputError
-from smnet_jax.hardware import peaks
+from smnet_jax.hardware import specs
 from smnet_jax.host.atomic_files import replacing
 
 SUMMARY = "strong and weak scaling on paper up to thousands of chips, and where it stops"
@@ -54,7 +54,7 @@ class Point:
 class Model:
     """What the curves are made of."""
 
-    chip: peaks.Peaks
+    chip: specs.Specs
     points: tuple[Point, ...]  # of the fewest chips, by batch
     gradient: int  # bytes
     pairs: int = 485
@@ -84,7 +84,7 @@ class Model:
         return max(self.points, key=lambda p: p.batch / p.seconds).batch
 
 
-def slice_shape(chips: int, chip: peaks.Peaks) -> tuple[int, ...]:
+def slice_shape(chips: int, chip: specs.Specs) -> tuple[int, ...]:
     """A slice's torus, its axes as equal as powers of two allow: 32 to (4, 8)."""
     shape = [1] * chip.axes
     while math.prod(shape) < chips:
@@ -92,7 +92,7 @@ def slice_shape(chips: int, chip: peaks.Peaks) -> tuple[int, ...]:
     return tuple(sorted(shape))
 
 
-def all_reduce(size: int, chips: int, chip: peaks.Peaks) -> float:
+def all_reduce(size: int, chips: int, chip: specs.Specs) -> float:
     """Seconds to sum `size` bytes over `chips`; see MODEL. Raises InputError where a bandwidth is not known."""
     if chips == 1:
         return 0.0
@@ -101,7 +101,7 @@ def all_reduce(size: int, chips: int, chip: peaks.Peaks) -> float:
     seconds = 0.0
     if inside > 1:
         if chip.link is None:
-            raise InputError(f"{chip.name}: the bandwidth of its links is not known (smnet_jax/hardware/peaks.py)")
+            raise InputError(f"{chip.name}: the bandwidth of its links is not known (smnet_jax/hardware/specs.py)")
         shape = slice_shape(inside, chip)
         if chip.axes == 1:
             width, hops = chip.link, 2
@@ -113,7 +113,7 @@ def all_reduce(size: int, chips: int, chip: peaks.Peaks) -> float:
         seconds += 2 * (inside - 1) / inside * size / width + 2 * hops * HOP
     if slices > 1:
         if chip.network is None:
-            raise InputError(f"{chip.name}: the bandwidth between its hosts is not known (smnet_jax/hardware/peaks.py)")
+            raise InputError(f"{chip.name}: the bandwidth between its hosts is not known (smnet_jax/hardware/specs.py)")
         seconds += (
             2 * (slices - 1) / slices * size / inside / chip.network + 2 * math.ceil(math.log2(slices)) * EXCHANGE
         )
@@ -212,8 +212,8 @@ def read(path: Path) -> list[Point]:
 
 def _compiled(found: dict[str, Any]) -> Point:
     train, kind = found["train"], found["device_kind"]
-    peak = peaks.of(kind)
-    best = peaks.flops(kind, "bfloat16") or 0.0
+    peak = specs.of(kind)
+    best = specs.flops(kind, "bfloat16") or 0.0
     share = found.get("devices_a_chip", 1)
     bound = max(train["flops"] / best, train.get("hbm_bytes", 0) / peak.bandwidth) * share if peak and best else 0.0
     title = re.sub(r", batch \d+( in \d+ parts)?", "", train["title"])  # of many points, one each
@@ -290,10 +290,10 @@ def build(points: list[Point], args: argparse.Namespace) -> tuple[Model, list[Po
         raise InputError("bench predict: nothing to predict from; give files of smnet bench tpu or scale")
     if len(kinds) > 1:
         raise InputError(f"bench predict: the files are of {', '.join(kinds)}; give those of one kind")
-    chip = peaks.of(kinds[0])
+    chip = specs.of(kinds[0])
     if chip is None:
         raise InputError(
-            f"bench predict: nothing is known of the links of {kinds[0]}; give files of a chip in hardware/peaks.py"
+            f"bench predict: nothing is known of the links of {kinds[0]}; give files of a chip in hardware/specs.py"
         )
     fewest = min(point.chips for point in points)
     by_batch = {point.batch: point for point in points if point.chips == fewest}
@@ -330,7 +330,7 @@ def table(result: dict[str, Any]) -> str:
         lines.append(
             f"{row['mode']:7}{row['chips']:>6}{row['batch']:>8}{row['seconds'] * 1e3:>9.2f}"
             f"{row['all_reduce_seconds'] * 1e3:>11.3f}{row['images_per_second']:>11.0f}{row['efficiency']:>11.2f}"
-            f"{peaks.show(row['mfu']):>8}  {row['limit']}"
+            f"{specs.show(row['mfu']):>8}  {row['limit']}"
         )
     lines += result["stops"]
     for row in result["check"]:

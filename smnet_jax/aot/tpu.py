@@ -191,10 +191,10 @@ def compile_program(
 ) -> tuple[str, dict[str, Any]]:
     """(HLO text, what is to be said of it); the text is empty where the program does not fit into memory."""
     from smnet_jax.aot.traffic import main_memory_bytes
-    from smnet_jax.hardware import peaks
+    from smnet_jax.hardware import specs
     from smnet_jax.hardware.hlo import Program
 
-    peak, share = peaks.of(topology.device_kind), topology.devices_a_chip
+    peak, share = specs.of(topology.device_kind), topology.devices_a_chip
     found: dict[str, Any] = {
         "title": program.title,
         "implementation": program.implementation,
@@ -235,7 +235,7 @@ def compile_program(
     }
     if peak and peak.clock and hlo.cycles:
         seconds = hlo.cycles / peak.clock
-        best = peaks.flops(topology.device_kind, program.dtype)
+        best = specs.flops(topology.device_kind, program.dtype)
         found |= {
             "clock": peak.clock,
             "cycles_of_operations": found["flops"] / (best / share) * peak.clock if best else None,
@@ -243,7 +243,7 @@ def compile_program(
             "seconds": seconds,
             "images_per_second": program.images / seconds,
             "images_per_second_a_chip": program.images / seconds / topology.chips,
-            "mfu": peaks.mfu(program.model_flops / topology.chips, seconds, best),
+            "mfu": specs.mfu(program.model_flops / topology.chips, seconds, best),
         }
     return text, found
 

@@ -32,7 +32,7 @@ def bars(result: dict[str, Any], path: Path) -> None:
         figure.savefig(temporary, dpi=150)
 
 
-def growth(result: dict[str, Any], path: Path) -> None:
+def sizes(result: dict[str, Any], path: Path) -> None:
     """CPU time and anonymous memory against megapixels, both axes logarithmic, with the lines of proportion."""
     figure = _figure()(figsize=(9, 3.8), layout="constrained")
     rows, where = result["rows"], result["machine"]

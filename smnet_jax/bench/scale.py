@@ -153,7 +153,7 @@ def measure(config: Any, case: Case, warmup: int, steps: int) -> dict[str, Any]:
     import jax
     import numpy as np
 
-    from smnet_jax.hardware import model_flops, peaks
+    from smnet_jax.hardware import model_flops, specs
     from smnet_jax.hardware.hlo import Program
     from smnet_jax.training import parallel
 
@@ -185,7 +185,7 @@ def measure(config: Any, case: Case, warmup: int, steps: int) -> dict[str, Any]:
         config.batch, config.crop, variant=config.variant, width=config.width, blocks=config.blocks, loss=config.loss,
         deep_supervision=bool(config.deep_supervision),
     )  # fmt: skip
-    peak = peaks.flops(mesh.devices.flat[0].device_kind, config.dtype, config.precision or None)
+    peak = specs.flops(mesh.devices.flat[0].device_kind, config.dtype, config.precision or None)
     memory = compiled.memory_analysis()
     sent = Program(compiled.as_text()).collective_bytes()
     return {
@@ -196,7 +196,7 @@ def measure(config: Any, case: Case, warmup: int, steps: int) -> dict[str, Any]:
         "images_per_second": case.batch / median,
         "model_flops": work,
         "parameters": parameters,
-        "mfu": peaks.mfu(work, median, peak, case.devices),
+        "mfu": specs.mfu(work, median, peak, case.devices),
         "memory": memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
         + memory.temp_size_in_bytes,
         "peak_memory": max(_in_use(device) for device in mesh.local_devices) or None,
@@ -281,7 +281,7 @@ def describe(forced: bool) -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> str:
     """For reading."""
-    from smnet_jax.hardware import peaks
+    from smnet_jax.hardware import specs
 
     where, config = result["machine"], result["config"]
     lines = [
@@ -297,7 +297,7 @@ def table(result: dict[str, Any]) -> str:
         lines.append(
             f"{row['mode']:7}{row['strategy']:13}{row['devices']:>8}{row['batch']:>7}{row['seconds']:>9.4f}"
             f"{f'{low:.4f}-{high:.4f}':>17}{row['images_per_second']:>10.2f}{row['efficiency']:>11.2f}"
-            f"{peaks.show(row['mfu']):>8}{(row['peak_memory'] or row['memory']) / 2**20:>11.0f}"
+            f"{specs.show(row['mfu']):>8}{(row['peak_memory'] or row['memory']) / 2**20:>11.0f}"
             f"{row['collective_bytes'] / 1e6:>9.2f}"
         )
     if found := result.get("input"):

@@ -6,7 +6,7 @@ import importlib
 SUMMARY = "measure speed and memory"
 
 BENCHES = {
-    **{name: f"smnet_jax.bench.{name}" for name in ("infer", "step", "growth", "folder", "scale", "photos")},
+    **{name: f"smnet_jax.bench.{name}" for name in ("infer", "step", "sizes", "folder", "scale", "photos")},
     "predict": "smnet_jax.aot.predict",
     "tpu": "smnet_jax.aot.tpu",
     "trace": "smnet_jax.hardware.trace",

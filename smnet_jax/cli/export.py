@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
                 raise InputError(f"{option}: belongs to ONNX; leave it out, or name a file that ends in .onnx")
 
     from smnet_jax.checkpoints import weights
-    from smnet_jax.export.sidecar import describe, sidecar
+    from smnet_jax.export.metadata import describe, metadata_path
     from smnet_jax.host.atomic_files import replacing
 
     if weights.is_exposure(args.weights):
@@ -96,10 +96,10 @@ def run(args: argparse.Namespace) -> int:
         description = describe(path.suffix, data, found.architecture, about, versions)
         with replacing(path) as temporary:
             temporary.write_bytes(data)
-        with replacing(sidecar(path)) as temporary:
+        with replacing(metadata_path(path)) as temporary:
             temporary.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
         print(f"{path}: {len(data) / 1e6:.1f} MB, {found.architecture.variant}, width {found.architecture.width}")
-        print(f"  runs in {description['runs_in']}; described in {sidecar(path)}")
+        print(f"  runs in {description['runs_in']}; described in {metadata_path(path)}")
         print(f"  check it: smnet verify {path} --weights {args.weights}")
     return 0
 
@@ -130,8 +130,8 @@ def _exposure(source: str, targets: list[Path], opset: int | None) -> int:
     """ExposureNet, as ONNX."""
     from smnet_jax.checkpoints.weights import load
     from smnet_jax.export.exposure_graph import to_onnx
+    from smnet_jax.export.metadata import describe_exposure, metadata_path
     from smnet_jax.export.onnx_nodes import OPSET
-    from smnet_jax.export.sidecar import describe_exposure, sidecar
     from smnet_jax.host.atomic_files import replacing
 
     for path in targets:
@@ -145,7 +145,7 @@ def _exposure(source: str, targets: list[Path], opset: int | None) -> int:
         versions = {"onnx": version("onnx"), "opset": str(opset)}
         with replacing(path) as temporary:
             temporary.write_bytes(data)
-        with replacing(sidecar(path)) as temporary:
+        with replacing(metadata_path(path)) as temporary:
             description = describe_exposure(data, model, {"name": Path(source).name}, versions)
             temporary.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
         print(f"{path}: {len(data) / 1e6:.1f} MB, ExposureNet; runs in {description['runs_in']}")

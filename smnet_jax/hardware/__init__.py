@@ -1,1 +1,1 @@
-"""Facts about chips and compiled programs: peaks, operations, HLO text, profiler traces."""
+"""Facts about chips and compiled programs: specifications, operations, HLO text, profiler traces."""

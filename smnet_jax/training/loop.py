@@ -18,7 +18,7 @@ import numpy as np
 from smnet_jax.checkpoints import partial, weights
 from smnet_jax.data.sources import fingerprint
 from smnet_jax.errors import InputError
-from smnet_jax.hardware import model_flops, peaks, trace
+from smnet_jax.hardware import model_flops, specs, trace
 from smnet_jax.host import root_logger
 from smnet_jax.host.atomic_files import replacing
 from smnet_jax.network.initialisation import add_colour_path, initialise
@@ -298,7 +298,7 @@ class Run:
         shown = ("loss", *(name for name in fetched[0] if name in _TERMS))
         told = " ".join(f"{name} {values[name]:.4g}" for name in shown if name in values)
         told += f" | {values['images_per_second']:.3g} images/s, waiting {values['input_wait']:.0%}"
-        told += f", MFU {peaks.show(values['mfu'])}" if "mfu" in values else ""
+        told += f", MFU {specs.show(values['mfu'])}" if "mfu" in values else ""
         self.log.progress(self.step, told + (f", {values['skipped']} skipped" if values["skipped"] else ""))
 
     def _tell_profile(self, program: str) -> None:
@@ -322,7 +322,7 @@ class Run:
     def _peak(self) -> float | None:
         """FLOP/s of all the run's devices at most, if known."""
         kind = self.mesh.devices.flat[0].device_kind
-        one = peaks.flops(kind, self.config.dtype, self.config.precision or None)
+        one = specs.flops(kind, self.config.dtype, self.config.precision or None)
         return None if one is None else one * self.mesh.size
 
     # Evaluation and checkpoints

@@ -11,7 +11,7 @@ import numpy as np
 
 from smnet_jax.checkpoints import weights
 from smnet_jax.errors import InputError
-from smnet_jax.export.sidecar import sidecar
+from smnet_jax.export.metadata import metadata_path
 from smnet_jax.images import padding
 from smnet_jax.network.model import SMNet
 from smnet_jax.verification.comparison import Difference, difference
@@ -59,7 +59,7 @@ def check(path: Path, source: str) -> tuple[list[Difference], list[str]]:
         except Exception as error:  # each runtime has exceptions of its own
             raise InputError(f"{path}: fails on {batch}x{height}x{width}x3 ({_first_line(error)})") from error
         differences.append(difference(f"{batch}x{height}x{width}x3", got, expected, tolerance))
-    return differences, [*notes, _sidecar_note(path, data)]
+    return differences, [*notes, _metadata_note(path, data)]
 
 
 def _onnx(path: Path, data: bytes) -> tuple[Run, list[str]]:
@@ -102,8 +102,8 @@ def _stablehlo(path: Path, data: bytes) -> tuple[Run, list[str]]:
     return lambda low: np.asarray(call(low)), [f"program for {platforms}; takes {', '.join(shapes)}"]
 
 
-def _sidecar_note(path: Path, data: bytes) -> str:
-    beside = sidecar(path)
+def _metadata_note(path: Path, data: bytes) -> str:
+    beside = metadata_path(path)
     try:
         with beside.open("rb") as file:
             said = json.loads(file.read(1 << 20))["sha256"]

@@ -8,7 +8,7 @@ import pytest
 from smnet_jax import InputError
 from smnet_jax.aot import predict
 from smnet_jax.cli import main
-from smnet_jax.hardware import peaks
+from smnet_jax.hardware import specs
 
 V5E = "TPU v5 lite"
 
@@ -39,13 +39,13 @@ def point(batch: float, seconds: float) -> predict.Point:
 
 
 def model(gradient: int = 12_000_000, **settings) -> predict.Model:
-    chip = peaks.of(V5E)
+    chip = specs.of(V5E)
     assert chip
     return predict.Model(chip, (point(4, 0.030), point(16, 0.090)), gradient, **settings)
 
 
 def test_all_reduce_by_hand():
-    v5e, v4, h100 = (peaks.of(kind) for kind in (V5E, "TPU v4", "NVIDIA H100 80GB HBM3"))
+    v5e, v4, h100 = (specs.of(kind) for kind in (V5E, "TPU v4", "NVIDIA H100 80GB HBM3"))
     assert v5e and v4 and h100
     assert predict.all_reduce(10**7, 1, v5e) == 0
     # 16x16: both axes are rings, so 4 x 45 GB/s; 30 hops there and back.
@@ -61,14 +61,14 @@ def test_all_reduce_by_hand():
 
 
 def test_shapes_of_slices():
-    v5e, v4 = peaks.of(V5E), peaks.of("TPU v4")
+    v5e, v4 = specs.of(V5E), specs.of("TPU v4")
     assert v5e and v4
     assert predict.slice_shape(32, v5e) == (4, 8)
     assert predict.slice_shape(4096, v4) == (16, 16, 16)
 
 
 def test_an_unknown_bandwidth_is_not_guessed():
-    l4 = peaks.of("NVIDIA L4")
+    l4 = specs.of("NVIDIA L4")
     assert l4
     with pytest.raises(InputError, match="L4: the bandwidth"):
         predict.all_reduce(1, 2, l4)
@@ -81,7 +81,7 @@ def test_compute_is_a_line_through_the_points():
 
 
 def test_a_line_through_nothing_does_not_make_small_batches_free():
-    chip = peaks.of(V5E)
+    chip = specs.of(V5E)
     assert chip
     steep = predict.Model(chip, (point(4, 0.010), point(8, 0.040)), 1)
     assert steep.compute(2) == pytest.approx(0.005)

@@ -22,7 +22,7 @@ def folder(lol, tmp_path_factory):
 
 
 @pytest.mark.parametrize("suffix", ["onnx", "stablehlo"])
-def test_sidecar(folder, suffix):
+def test_metadata_file(folder, suffix):
     said = json.loads((folder / f"net.{suffix}.json").read_text())
     assert said["sha256"] == hashlib.sha256((folder / f"net.{suffix}").read_bytes()).hexdigest()
     assert (said["variant"], said["width"], said["blocks"]) == ("lol", 8, 3)

@@ -9,7 +9,7 @@ AVX-512 gave the digits of the second.
 | the same, width 16 | 4.0e-6 | 0, bit for bit | 1.36e-6, 2.14e-6 (fivek) |
 | our PyTorch network from itself in float64, width 16 | | 5.5e-7, 5.3e-7 | 1.34e-6, 2.17e-6 |
 | `forward`: our JAX network from the published one | 2.8e-6, 4.0e-6 | 7.3e-7 | below 2e-6 |
-| `BESIDE_KINKS`: weights of the width-16 trajectory, `drift` | 2.2e-2 | | 6.3e-3 |
+| `BESIDE_JUMPS`: weights of the width-16 trajectory, `drift` | 2.2e-2 | | 6.3e-3 |
 | the same, loss terms over their way | 2.2e-2 | | 2.6e-3 |
 | `ADAM`: two processes and one, `drift` | 3.2e-3 | | 1.8e-6 |
 | the same: eight devices (jit, pmap, rows, accumulated) and one | 3.2e-3 | 3.5e-7 | |
@@ -88,7 +88,7 @@ sqrt(n) / 3 UNIT: 1e-6 is for 2,500. XLA sums in lanes and PyTorch in pairs, whi
 not compared with this."""
 
 GRADIENT = 1e-5
-"""Of a gradient's largest magnitude, where no kink is between the two: the forward bound once there and once back."""
+"""Of a gradient's largest magnitude, with no non-smooth point between the two: the forward bound there and back."""
 
 ADAM = math.sqrt(GRADIENT)
 """For `drift` between two runs of Adam that differ by rounding.
@@ -99,12 +99,12 @@ its step is lost, and those beyond add as much again. So the mean square of the 
 A wrong gradient (one process's own in place of the mean of all) has a drift of order one.
 """
 
-KINK = 5e-4
-"""What a sign that went the other way at a kink does to a gradient, of its largest magnitude: the published float32
-gradients are as far from PyTorch's own in float64 (one of the 30,000 signs of relu4_3 is worth 6e-5)."""
+JUMP = 5e-4
+"""What a sign that went the other way at a non-smooth point does to a gradient, of its largest magnitude: the published
+float32 gradients are as far from PyTorch's own in float64 (one of the 30,000 signs of relu4_3 is worth 6e-5)."""
 
-BESIDE_KINKS = math.sqrt(KINK)
-"""`drift` between two runs of Adam that pass kinks on different sides, as any two do after some steps."""
+BESIDE_JUMPS = math.sqrt(JUMP)
+"""`drift` between two runs of Adam that pass non-smooth points on different sides, as any two do after some steps."""
 
 
 def drift(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray], start: Mapping[str, np.ndarray]) -> float:

@@ -33,7 +33,7 @@ def vgg():
 
 
 def test_gradients_equal_the_published_ones(golden_case, vgg):
-    """In float32: to 1e-4 of each tensor's largest magnitude, but for jumps at kinks.
+    """In float32: to 1e-4 of each tensor's largest magnitude, but for jumps at non-smooth points.
 
     The loss sums |p - t| over ReLU features: where an argument of |.|, ReLU, PReLU or a maximum is zero to within
     rounding, float32 takes one side or the other, and the gradient jumps. One of the 30,000 signs of relu4_3 is worth
@@ -67,7 +67,7 @@ def test_gradients_equal_the_published_ones(golden_case, vgg):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_gradients_equal_pytorchs_in_float64(fixtures, variant, vgg, monkeypatch):
-    """Without rounding there is no wrong side of a kink: every tensor to 3e-5 of its largest magnitude.
+    """Without rounding there is no wrong side of a non-smooth point: every tensor to 3e-5 of its largest magnitude.
 
     What remains comes from the global statistics and the head, which always compute in float32.
     """
@@ -98,11 +98,12 @@ def test_gradients_equal_pytorchs_in_float64(fixtures, variant, vgg, monkeypatch
 def test_adam_trajectory_equals_the_published_one(request, width, vgg):
     """Eight steps, the rate divided by 1.2 after the fourth.
 
-    At width 8 no kink lies close: every loss term to 1e-4, every weight to 1e-5. At width 16 float32 passes kinks on
+    At width 8 no non-smooth point lies close: every loss term to 1e-4, every weight to 1e-5. At width 16 float32 passes
+    non-smooth points on
     either side between the third and the fourth step, PyTorch's too: its float64 run of the same trajectory leaves the
-    published float32 one by 4e-3 in `inner`. From there the weights may drift as `tolerances.BESIDE_KINKS` has it, and
-    a term by the same share of the way that it has gone. `test_kinks` follows the same trajectory to 1e-5, on
-    PyTorch's sides of the kinks.
+    published float32 one by 4e-3 in `inner`. From there the weights may drift as `tolerances.BESIDE_JUMPS` has it, and
+    a term by the same share of the way that it has gone. `test_nonsmooth` follows the same trajectory to 1e-5, on
+    PyTorch's sides of the non-smooth points.
     """
     folder = request.getfixturevalue("fixtures") / "golden" if width == 8 else request.getfixturevalue("golden")
     with np.load(folder / f"trajectory_dim{width}.npz") as file:
@@ -123,8 +124,8 @@ def test_adam_trajectory_equals_the_published_one(request, width, vgg):
         for path in end:
             np.testing.assert_allclose(params[path], end[path], rtol=0, atol=1e-5, err_msg=path)
     else:
-        assert np.all(apart <= 1e-4 * np.abs(published) + tolerances.BESIDE_KINKS * way)
-        assert drift <= tolerances.BESIDE_KINKS
+        assert np.all(apart <= 1e-4 * np.abs(published) + tolerances.BESIDE_JUMPS * way)
+        assert drift <= tolerances.BESIDE_JUMPS
 
 
 def _our_trajectory(width, params, batches, vgg) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -3,15 +3,15 @@ import time
 
 import pytest
 
-from smnet_jax.bench import growth, machine
+from smnet_jax.bench import machine, sizes
 from smnet_jax.cli import main
 
 
 def test_numbers_and_chart(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(growth, "_apart", growth.measure)  # starting a process takes seconds
+    monkeypatch.setattr(sizes, "_apart", sizes.measure)  # starting a process takes seconds
     numbers, chart = tmp_path / "numbers.json", tmp_path / "chart.png"
-    sizes = ["--width", "4", "--megapixels", "0.006", "0.002", "--tile", "40"]
-    assert main(["bench", "growth", *sizes, "--json", str(numbers), "--chart", str(chart)]) == 0
+    options = ["--width", "4", "--megapixels", "0.006", "0.002", "--tile", "40"]
+    assert main(["bench", "sizes", *options, "--json", str(numbers), "--chart", str(chart)]) == 0
     found = json.loads(numbers.read_text())
     assert [row["picture"] for row in found["rows"]] == ["56x36", "92x64"]
     assert all(row["cpu_seconds"] > 0 and row["anonymous"] > 1 << 25 for row in found["rows"])
@@ -24,12 +24,12 @@ def test_numbers_and_chart(tmp_path, capsys, monkeypatch):
 def test_the_deviation_is_from_the_rate_in_the_middle():
     times = ((1, 2.0, 0.1), (2, 4.5, 0.1), (4, 7.2, 0.0))  # rates 1.9, 2.2, 1.8
     names = ("megapixels", "cpu_seconds", "system_seconds")
-    assert growth.deviation([dict(zip(names, row, strict=True)) for row in times]) == pytest.approx(0.1)
+    assert sizes.deviation([dict(zip(names, row, strict=True)) for row in times]) == pytest.approx(0.1)
 
 
 def test_shapes_are_near_three_to_two():
-    for megapixels in growth.SIZES:
-        height, width = growth.shape(megapixels)
+    for megapixels in sizes.SIZES:
+        height, width = sizes.shape(megapixels)
         assert height % 4 == width % 4 == 0
         assert width / height == pytest.approx(1.5, rel=0.02)
         assert height * width == pytest.approx(megapixels * 1e6, rel=0.01)
@@ -41,7 +41,7 @@ def test_shapes_are_near_three_to_two():
      (["--max-memory", "much"], "--max-memory"), (["--repeats", "0"], "--repeats")],
 )  # fmt: skip
 def test_bad_arguments(arguments, says, capsys):
-    assert main(["bench", "growth", *arguments]) == 2
+    assert main(["bench", "sizes", *arguments]) == 2
     assert says in capsys.readouterr().err
 
 

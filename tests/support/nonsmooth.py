@@ -1,4 +1,4 @@
-"""Which side of every kink a PyTorch run took, and our loss made to take the same sides.
+"""Which side of every non-smooth point a PyTorch run took, and our loss made to take the same sides.
 
 The loss has a jump in its gradient wherever an argument of PReLU, ReLU or |.| is zero, or two pixels tie for a
 maximum. Within rounding of such a place float32 takes either side, and which one differs between compilers, and in

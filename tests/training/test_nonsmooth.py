@@ -1,4 +1,4 @@
-"""Gradients on the same side of every kink as PyTorch: what is left is rounding, to the bound without exceptions."""
+"""Gradients on the same side of every non-smooth point as PyTorch: the rest is rounding, without exceptions."""
 
 import functools
 from typing import Any
@@ -13,7 +13,7 @@ from smnet_jax.training.config import Config
 from smnet_jax.training.schedule import learning_rate, plan
 from smnet_jax.training.step import init_state, make_loss, make_model, make_optimizer, train_step
 from smnet_jax.vgg16 import load_vgg16
-from tests.support import kinks, torch_loss
+from tests.support import nonsmooth, torch_loss
 
 OPTIMISED = True
 
@@ -21,14 +21,15 @@ BOUND = 1e-4  # of each tensor's largest magnitude
 SLOPE_BOUND = 1e-3  # a slope's one number is a sum over all pixels, which may cancel (seen: 3.9e-4)
 
 
-def test_every_gradient_equals_pytorchs_on_the_same_side_of_every_kink(golden_case):
+def test_every_gradient_equals_pytorchs_on_the_same_side_of_every_jump(golden_case):
     """And the published one, wherever PyTorch on this machine reproduces that.
 
-    `test_step` compares without this help. What it finds beyond the bound is there because a kink went the other way.
+    `test_step` compares without this help. What it finds beyond the bound is there because a
+    non-smooth point went the other way.
     """
     golden, vgg = golden_case.arrays("loss_grad"), load_vgg16()
     net = torch_loss.load(golden_case.checkpoint, golden_case.variant, golden_case.width, torch.float32)
-    with kinks.record() as choices:
+    with nonsmooth.record() as choices:
         total = torch_loss.terms(net, golden["low"], golden["high"], vgg, torch.float32)["total"]
     total.backward()
     theirs = {name: p.grad.numpy() for name, p in net.named_parameters() if p.grad is not None}
@@ -50,11 +51,11 @@ def test_every_gradient_equals_pytorchs_on_the_same_side_of_every_kink(golden_ca
 
 
 @pytest.mark.parametrize("width", [8, 16])
-def test_adam_trajectory_equals_pytorchs_on_the_same_side_of_every_kink(request, width):
+def test_adam_trajectory_equals_pytorchs_on_the_same_side_of_every_jump(request, width):
     """Eight steps, PyTorch's and ours, each on from its own weights; the published low and high of each step.
 
-    Every term to 1e-4 and every weight to 1e-5, without exceptions: what `test_step` finds beyond that comes from kinks
-    that went the other way.
+    Every term to 1e-4 and every weight to 1e-5, without exceptions: what `test_step` finds beyond that comes from
+    non-smooth points that went the other way.
     """
     folder = request.getfixturevalue("fixtures") / "golden" if width == 8 else request.getfixturevalue("golden")
     golden, vgg = np.load(folder / f"trajectory_dim{width}.npz"), load_vgg16()
@@ -71,7 +72,7 @@ def test_adam_trajectory_equals_pytorchs_on_the_same_side_of_every_kink(request,
         low, high = golden[f"step{i}/low"], golden[f"step{i}/high"]
         adam.param_groups[0]["lr"] = 5e-4 / (1.2 if i >= 4 else 1)
         adam.zero_grad()
-        with kinks.record() as choices:
+        with nonsmooth.record() as choices:
             terms = torch_loss.terms(net, low, high, vgg, torch.float32)
         terms["total"].backward()
         state, told = step(state, {"low": low, "high": high, "choices": choices}, vgg)
@@ -94,11 +95,11 @@ def _gradients(case, golden, vgg, choices) -> dict[str, Any]:
 
 
 def _imposed(config: Config) -> Any:
-    """The recipe's loss, on the sides of the kinks that a batch's "choices" name."""
+    """The recipe's loss, on the sides of the non-smooth points that a batch's "choices" name."""
     loss = make_loss(config, make_model(config), "recipe")
 
     def imposed(params, batch, vgg, axis):
-        with kinks.replay(batch["choices"]):
+        with nonsmooth.replay(batch["choices"]):
             return loss(params, {name: batch[name] for name in ("low", "high")}, vgg, axis)
 
     return imposed

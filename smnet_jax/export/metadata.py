@@ -13,7 +13,7 @@ PROGRAM = {  # suffix -> what runs the file
 }
 
 
-def sidecar(path: Path) -> Path:
+def metadata_path(path: Path) -> Path:
     """`net.onnx` -> `net.onnx.json`."""
     return path.with_name(path.name + ".json")
 

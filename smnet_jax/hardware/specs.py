@@ -22,7 +22,7 @@ TERA = 10**12
 
 
 @dataclasses.dataclass(frozen=True)
-class Peaks:
+class Specs:
     """One kind of device."""
 
     name: str
@@ -45,15 +45,15 @@ class Peaks:
     """Bytes/s of the data-centre network for each chip, in one direction (DCN; InfiniBand)."""
 
 
-def _tpu(name: str, bf16: float, **rest: float | int | None) -> Peaks:
+def _tpu(name: str, bf16: float, **rest: float | int | None) -> Specs:
     # Six passes make a product of float32 inputs exact to float32.
     flops = {"bfloat16": bf16 * TERA, "float32": bf16 * TERA, "float32 highest": bf16 * TERA / 6}
-    return Peaks(name, flops, **rest)  # type: ignore[arg-type]
+    return Specs(name, flops, **rest)  # type: ignore[arg-type]
 
 
-def _gpu(name: str, bf16: float | None, default: float, highest: float, **rest: float | int | None) -> Peaks:
+def _gpu(name: str, bf16: float | None, default: float, highest: float, **rest: float | int | None) -> Specs:
     flops = {"float32": default * TERA, "float32 highest": highest * TERA}
-    return Peaks(name, flops | ({"bfloat16": bf16 * TERA} if bf16 else {}), **rest)  # type: ignore[arg-type]
+    return Specs(name, flops | ({"bfloat16": bf16 * TERA} if bf16 else {}), **rest)  # type: ignore[arg-type]
 
 
 _V4 = _tpu("TPU v4", 275, memory=32 * GIB, bandwidth=1228 * GB, clock=1.049e9, link=45 * GB, axes=3, slice=4096,
@@ -76,7 +76,7 @@ _A100_40 = _gpu("A100 SXM 40GB", 312, 156, 19.5, memory=40 * GIB, bandwidth=1555
 _A100_80 = dataclasses.replace(_A100_40, name="A100 SXM 80GB", memory=80 * GIB, bandwidth=2039 * GB)
 
 # By `jax.Device.device_kind`, in lower case.
-_BY_KIND: dict[str, Peaks] = {
+_BY_KIND: dict[str, Specs] = {
     "tpu v4": _V4,
     "tpu v5 lite": _V5E,
     "tpu v5e": _V5E,
@@ -103,7 +103,7 @@ _BY_KIND: dict[str, Peaks] = {
 }  # fmt: skip
 
 
-def of(kind: str) -> Peaks | None:
+def of(kind: str) -> Specs | None:
     """The peaks of a `jax.Device.device_kind`; None where they are not known here (any CPU, for one)."""
     return _BY_KIND.get(kind.lower())
 

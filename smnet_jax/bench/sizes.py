@@ -1,4 +1,4 @@
-"""`smnet bench growth`: time and memory of one picture against its size."""
+"""`smnet bench sizes`: time and memory of one picture against its size."""
 
 import argparse
 import json
@@ -53,9 +53,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n")
     if args.chart:
-        from smnet_jax.bench.chart import growth
+        from smnet_jax.bench.chart import sizes
 
-        growth(result, args.chart)
+        sizes(result, args.chart)
     return 0
 
 
