@@ -37,8 +37,8 @@ def amount(gain: jax.Array) -> jax.Array:
 
 def mean(x: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
     """Means over windows, of the pixels that lie in the picture."""
-    inside = rows[:, None, None] * columns[:, None]
-    counts = _sums(rows, 0)[:, None, None] * _sums(columns, 0)[:, None]
+    inside = rows[None, :, None, None] * columns[None, None, :, None]
+    counts = _sums(rows, 0)[None, :, None, None] * _sums(columns, 0)[None, None, :, None]
     return _sums(_sums(x * inside, 1), 2) / jnp.maximum(counts, 1)
 
 

@@ -7,7 +7,8 @@ def filled(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """(H, W, 3) float with the colours under alpha 0 replaced by smooth ones from around; those seen stay as they are.
 
     Weighted means over ever larger squares, back to front (pull-push): the same whatever was under alpha 0 before.
-    Where nothing is seen at all, the picture itself.
+    Where nothing is seen at all, the picture itself. The colours are rounded to 255 levels: so the page for static hosts,
+    which has bytes, fills in the same.
     """
     seen = alpha > 0
     if seen.all() or not seen.any():
@@ -26,6 +27,7 @@ def filled(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
             colours = np.repeat(np.repeat(colours, 2, axis=0)[:height], 2, axis=1)[:, :width]
             colours = np.where(weight > 0, known, colours)
     assert colours is not None
+    colours = np.rint(np.round(255 * colours, 3)) / np.float32(255)  # thousandths first, so that halves are halves
     return np.where(seen[..., None], rgb, colours)
 
 
