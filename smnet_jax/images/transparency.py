@@ -7,8 +7,8 @@ def filled(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """(H, W, 3) float with the colours under alpha 0 replaced by smooth ones from around; those seen stay as they are.
 
     Weighted means over ever larger squares, back to front (pull-push): the same whatever was under alpha 0 before.
-    Where nothing is seen at all, the picture itself. The colours are rounded to 255 levels: so the page for static hosts,
-    which has bytes, fills in the same.
+    Where nothing is seen at all, the picture itself. The colours are rounded to 255 levels: so the page for static
+    hosts, which has bytes, fills in the same.
     """
     seen = alpha > 0
     if seen.all() or not seen.any():

@@ -131,7 +131,8 @@ def test_a_run_that_only_skips_ends(tmp_path, monkeypatch):
 
 
 def test_a_picture_damaged_since_it_was_checked_costs_no_step(tmp_path, monkeypatch):
-    following, read = Loader.__next__, []
+    following = Loader.__next__
+    read: list[object] = []
 
     def damaged(loader):
         if len(read) == 3:
