@@ -13,7 +13,7 @@ import jax.numpy as jnp
 RADIUS = 2  # pixels: windows are 5x5
 HALO = 2 * RADIUS  # pixels: as far as a result depends on its neighbours, for windows are averaged twice
 # The standard deviation of what is taken for noise: one and a half of 255 levels, as dark pictures of 8 bits have it.
-# On held-out LOL pairs of full size: SSIM 0.77 instead of 0.58, PSNR 0.6 dB more.
+# On 11 LOL pairs of full size: SSIM 0.77 instead of 0.58, PSNR 0.6 dB more.
 NOISE = 1.5 / 255
 LEAST, FULL = 1.5, 3.0  # stops of gain: nothing is smoothed below, all of it above
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from smnet_jax.checkpoints import torch_names, weights
+from smnet_jax.checkpoints import trees, weights
 from smnet_jax.network import definition, layers
 from smnet_jax.network.definition import Network
 from smnet_jax.verification import stages, stored
@@ -40,9 +40,7 @@ class Proof:
 
     def error(self, params: dict[str, Any]) -> jax.Array:
         """Over the bound: the largest difference at any feature, over the feature's largest magnitude."""
-        outputs, recorded = self.network.apply(
-            {"params": torch_names.unflatten(params)}, self.low, mutable=["intermediates"]
-        )
+        outputs, recorded = self.network.apply({"params": trees.unflatten(params)}, self.low, mutable=["intermediates"])
         ours = golden_features(recorded["intermediates"])
         for number, picture in enumerate(reversed(outputs), start=1):
             ours[f"block{number}/head"] = picture
@@ -57,7 +55,7 @@ def published(folder: Path, variant: definition.Variant) -> Proof:
         golden["block1/head"] = golden["output_block1"]
     golden["block3/head"] = golden["output"]
     features = {name: x for name, x in golden.items() if name.startswith(("stem", "block"))}
-    params = torch_names.flatten(weights.read(case.checkpoint).params)
+    params = trees.flatten(weights.read(case.checkpoint).params)
     return Proof(Network(variant, 8, 3, precision="highest"), params, golden["low"], features)
 
 
@@ -66,7 +64,7 @@ def kept(variant: definition.Variant, blocks: int = 3) -> Proof:
     names = stages.names(blocks)
     features = {name: x for name, x in reference.forward.items() if name in names}
     network = Network(variant, stored.WIDTH, blocks, precision="highest")
-    return Proof(network, torch_names.flatten(params), reference.low, features)
+    return Proof(network, trees.flatten(params), reference.low, features)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from smnet_jax.checkpoints import weights
-from smnet_jax.checkpoints.torch_names import flatten
+from smnet_jax.checkpoints.trees import flatten
 from smnet_jax.hardware.hlo import Program
 from smnet_jax.network.initialisation import initialise
 from smnet_jax.training import inputs, loop, parallel, resident

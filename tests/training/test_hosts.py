@@ -137,7 +137,7 @@ def test_when_one_dies_the_other_ends_and_says_so(tmp_path, victim):
 
 
 @pytest.mark.slow
-def test_when_one_is_preempted_all_stop_at_the_same_step_and_continue(tmp_path):
+def test_when_one_is_preempted_all_stop_at_the_same_step(tmp_path):
     """A SIGTERM to one process of two, which look at each other's clocks and signals only every 1,000 steps."""
     port = free_port()
     processes = [start(tmp_path, 1_000_000, process, port, {"log-steps": 1000}) for process in (0, 1)]
