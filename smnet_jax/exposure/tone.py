@@ -2,7 +2,7 @@
 
 A value v in [0, 1] becomes 1 - (1 - v)^r (as in PSENet, Nguyen et al., WACV 2023): r = 1 changes nothing, r > 1
 brightens, black stays black and white stays white. v is a pixel's largest channel, and all its channels get the same
-factor, so hues stay, but for a saturation. log2(r) is read from a bilateral grid (Chen, Paris and Durand, "Real-time edge-aware image
+factor, so hues stay. log2(r) is read from a bilateral grid (Chen, Paris and Durand, "Real-time edge-aware image
 processing with the bilateral grid", SIGGRAPH 2007): by place and by level, so that a window and the dark wall round
 it get curves of their own, without a halo where they meet. Where much light is added, noise is smoothed first
 (`exposure.noise`).
