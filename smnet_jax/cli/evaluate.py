@@ -20,7 +20,7 @@ SUMMARY = "score a network, or finished pictures, by every metric in use"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "Files are matched by name without suffix. Without --high only LOE and statistics of the output are computed. "
+        "Files are matched by name without suffix. Without --high there are NIQE, LOE and statistics of the output. "
         "docs/evaluation.md describes protocols, columns and the JSON file."
     )
     pictures = parser.add_argument_group("pictures")
@@ -167,7 +167,7 @@ def _notes(args: argparse.Namespace, folders: Mapping[str, Path]) -> list[str]:
     if args.images:
         notes.append("finished 8-bit pictures: published, rounded and float are the same, so only published is shown")
     if "high" not in folders:
-        notes.append("no --high: nothing here measures closeness to a target, only LOE and statistics of the output")
+        notes.append("no --high: nothing here measures closeness to a target, only NIQE, LOE and statistics")
     if "low" not in folders:
         notes.append("no --low: LOE, which compares with the dark input, is left out")
     if args.weights == untrained.NAME:

@@ -42,7 +42,7 @@ class Column:
 UNIFORM, GAUSSIAN = (("window", "uniform"),), (("window", "gaussian"),)
 LOWER: Literal["lower"] = "lower"
 BICUBIC, NEAREST = (("sampling", "bicubic"),), (("sampling", "nearest"),)
-LOW = frozenset({"low"})
+LOW, ALONE = frozenset({"low"}), frozenset[str]()
 COLUMNS = (
     # The paper's table, in its order.
     Column("psnr", "PSNR (dB)", "peak 255", "psnr", digits=2),
@@ -51,7 +51,8 @@ COLUMNS = (
     Column("vif", "VIF", "pixel domain (VIFp), on luma", "vif"),
     Column("fsim", "FSIM", "Zhang et al. 2011, on luma", "fsim"),
     Column("loe", "LOE", "Wang et al. 2013, input to output", "loe", BICUBIC, better=LOWER, digits=1, needs=LOW),
-    # The same uint8 pictures under further metrics.
+    # The same uint8 pictures under further metrics; NIQE needs nothing beside them.
+    Column("niqe", "NIQE", "Mittal et al. 2013, on luma, released parameters", "niqe", better=LOWER, needs=ALONE),
     Column("fsimc", "FSIMc", "FSIM with chroma", "fsimc"),
     Column(
         "loe_nearest", "LOE, nearest", "pixels picked, not averaged", "loe", NEAREST, better=LOWER, digits=1, needs=LOW
@@ -80,9 +81,10 @@ COLUMNS = (
     Column("ssim_gtmean_rgb", "SSIM, GT-mean RGB", "7×7 uniform window", "ssim", UNIFORM, "gtmean-rgb"),
 )
 
-# Without a target: what the picture is like, not how good it is. Their functions are protocol.py's own.
+# Without a target: what the picture is like, not how good it is, which of COLUMNS NIQE tries to say.
+# Their functions are protocol.py's own.
 STATISTICS = tuple(
-    Column(name, title, definition, name, better=None, needs=frozenset())
+    Column(name, title, definition, name, better=None, needs=ALONE)
     for name, title, definition in (
         ("luma_mean", "Mean luma", "mean of 0.299 R + 0.587 G + 0.114 B, in [0, 1]"),
         ("luma_std", "Luma deviation", "standard deviation of luma over the picture, in [0, 0.5]"),

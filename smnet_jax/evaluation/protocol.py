@@ -122,7 +122,7 @@ def measure(column: Column, pictures: Operands, **arrays: Any) -> jax.Array:
 
     `arrays` are the column's `constants`: under jit they should be arguments, not 59 MB inside the program.
     """
-    if not column.needs:
+    if column.function in STATISTICS:
         return STATISTICS[column.function](*pictures)
     if "low" in column.needs:
         pictures = pictures[::-1]  # loe(low, enhanced)

@@ -127,7 +127,7 @@ def _scores(evaluation: Evaluation) -> str:
 def _group(column: Column) -> str:
     if column.name in PAPER_COLUMNS:
         return "The paper’s table, under the published protocol"
-    if not column.needs:
+    if column.better is None:
         return "Statistics of the output: descriptions, not scores"
     if column.protocol in ("published", "gray"):
         return "Further metrics of the same 8-bit pictures"
@@ -136,7 +136,7 @@ def _group(column: Column) -> str:
 
 def _score(evaluation: Evaluation, column: Column, paper: str) -> str:
     row = f'<tr><th scope="row">{_title(column)}<span class="sub">{_text(column.definition)}</span></th>'
-    row += f'<td class="protocol">{_text(column.protocol if column.needs else "")}</td>'
+    row += f'<td class="protocol">{_text(column.protocol if column.better else "")}</td>'
     if column.name in evaluation.unavailable:
         return f'{row}<td class="number">n/a</td><td></td>{paper}<td></td><td></td></tr>'
     summary = evaluation.summary(column)
@@ -153,7 +153,7 @@ def _score(evaluation: Evaluation, column: Column, paper: str) -> str:
 
 
 def _remarks(evaluation: Evaluation) -> str:
-    used = {column.protocol for column in evaluation.columns if column.needs}
+    used = {column.protocol for column in evaluation.columns if column.better}
     lines = [(name, text) for name, text in PROTOCOLS.items() if name in used]
     lines += [(f"n/a: {', '.join(titles)}", reason) for reason, titles in by_reason(evaluation).items()]
     lines += [("note", note) for note in evaluation.notes]

@@ -37,7 +37,7 @@ def show(evaluation: Evaluation, console: Console | None = None) -> None:
         summary = evaluation.summary(column)
         table.add_row(
             f"{column.title} {arrow(column)}",
-            column.protocol if column.needs else "",
+            column.protocol if column.better else "",
             number(summary.mean, column),
             number(summary.deviation, column),
             _picture(summary.worst, column),
@@ -45,7 +45,7 @@ def show(evaluation: Evaluation, console: Console | None = None) -> None:
         )
     console.print(table)
     for name, text in PROTOCOLS.items():
-        if any(column.protocol == name and column.needs for column in evaluation.columns):
+        if any(column.protocol == name and column.better for column in evaluation.columns):
             console.print(Text.assemble((f"{name}: ", "bold"), text))
     for reason, names in by_reason(evaluation).items():
         console.print(Text.assemble(("n/a: ", "bold"), f"{', '.join(names)}: {printable(reason)}"))

@@ -36,15 +36,17 @@ def checked(
             f"{metric}: {names[0]} is {a.dtype} and {names[1]} is {b.dtype}, which mean different ranges; "
             "give both as uint8 or both as floats in [0, 1]"
         )
-    height, width, depth = a.shape[1:]
-    if min(height, width) < minimum:
-        raise InputError(
-            f"{metric}: pictures of {width}x{height} pixels are too small; both sides must be at least {minimum}"
-        )
-    if channels is not None and depth not in channels:
-        wanted = " or ".join(map(str, channels))
-        raise InputError(f"{metric}: pictures have {depth} channels; give {wanted} (RGB comes last, NHWC)")
+    _check_shape(metric, a, minimum, channels)
     return a, b
+
+
+def checked_alone(
+    metric: str, images: jax.typing.ArrayLike, *, minimum: int = 1, channels: tuple[int, ...] | None = None
+) -> jax.Array:
+    """What `checked` does, for a metric of one batch without a reference."""
+    array = _as_pictures(metric, "images", images)
+    _check_shape(metric, array, minimum, channels)
+    return array
 
 
 def levels(images: jax.Array) -> jax.Array:
@@ -52,6 +54,17 @@ def levels(images: jax.Array) -> jax.Array:
     if images.dtype == jnp.uint8:
         return images.astype(jnp.float32)
     return images * 255.0
+
+
+def _check_shape(metric: str, array: jax.Array, minimum: int, channels: tuple[int, ...] | None) -> None:
+    height, width, depth = array.shape[1:]
+    if min(height, width) < minimum:
+        raise InputError(
+            f"{metric}: pictures of {width}x{height} pixels are too small; both sides must be at least {minimum}"
+        )
+    if channels is not None and depth not in channels:
+        wanted = " or ".join(map(str, channels))
+        raise InputError(f"{metric}: pictures have {depth} channels; give {wanted} (RGB comes last, NHWC)")
 
 
 def _as_pictures(metric: str, name: str, value: jax.typing.ArrayLike) -> jax.Array:

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from smnet_jax.metrics.windows import slide
+
 
 def imresize(planes: jax.Array, height: int, width: int) -> jax.Array:
     """Resize planes of levels 0..255 as MATLAB's `imresize(uint8_image, [height width])`, (..., H, W), float32.
@@ -17,6 +19,13 @@ def imresize(planes: jax.Array, height: int, width: int) -> jax.Array:
     for axis, size in sorted(steps, key=lambda step: step[1] / planes.shape[step[0]]):
         planes = _rounded(planes, axis, _weights(planes.shape[axis], size))
     return planes
+
+
+def halved(planes: jax.Array) -> jax.Array:
+    """Planes of even sides as by MATLAB's `imresize(double_image, 0.5)`: nothing is rounded; (..., H, W) to half."""
+    weights = _cubic((np.arange(8) - 3.5) / 2)
+    sides = [(0, 0)] * (planes.ndim - 2) + [(3, 3)] * 2
+    return slide(jnp.pad(planes, sides, mode="symmetric"), weights / weights.sum(), stride=2)
 
 
 def _rounded(planes: jax.Array, axis: int, weights: np.ndarray) -> jax.Array:

@@ -1,5 +1,6 @@
 """`smnet evaluate` from the command line to the files, on three tiny pairs and a network of width 4."""
 
+import csv
 import json
 
 import jax
@@ -11,6 +12,7 @@ from PIL import Image
 from smnet_jax import cli
 from smnet_jax.checkpoints import weights
 from smnet_jax.network.model import SMNet
+from tests.conftest import REPO
 
 FAST = "psnr,ssim,psnr_rounded"
 
@@ -83,6 +85,19 @@ def test_without_targets_it_says_so(pairs, tiny, capsys):
     assert "n/a: LOE, LOE, nearest: a (24x16): loe: pictures of 24x16 pixels are too small" in printed
     data = json.loads((pairs / "s.json").read_text())
     assert list(data["pictures"][0]["values"]) == ["luma_mean", "luma_std", "black_share", "white_share"]
+    assert "n/a: NIQE: a (24x16): niqe: pictures of 24x16 pixels are too small" in printed
+
+
+def test_each_picture_without_a_target_has_its_niqe(tmp_path, capsys):
+    photo = np.asarray(Image.open(REPO / "tests/fixtures/samples_high/astronaut.jpg").convert("RGB"))[:192, :96]
+    noise = np.random.default_rng(0).normal(0, 20, photo.shape)
+    (tmp_path / "mine").mkdir()
+    for name, picture in (("good", photo), ("noisy", np.clip(photo + noise, 0, 255).astype(np.uint8))):
+        Image.fromarray(picture).save(tmp_path / "mine" / f"{name}.png")
+    assert evaluate("--images", tmp_path / "mine", "--csv", tmp_path / "s.csv") == 0
+    assert "NIQE ↓" in capsys.readouterr().out
+    good, noisy = csv.DictReader((tmp_path / "s.csv").read_text().splitlines())
+    assert float(good["niqe"]) < float(noisy["niqe"])
 
 
 @pytest.mark.parametrize(

@@ -38,10 +38,10 @@ def test_finished_pictures_have_no_rounded_or_float_columns_unless_asked():
     assert names(select(["psnr_rounded"], available=BOTH, quantised=True)) == ["psnr_rounded"]
 
 
-def test_without_targets_only_loe_and_statistics():
+def test_without_targets_only_niqe_loe_and_statistics():
     found = select(["all"], available=frozenset({"low"}))
-    assert names(found) == ["loe", "loe_nearest", *names(STATISTICS)]
-    assert names(select(["all"], available=frozenset())) == names(STATISTICS)
+    assert names(found) == ["loe", "niqe", "loe_nearest", *names(STATISTICS)]
+    assert names(select(["all"], available=frozenset())) == ["niqe", *names(STATISTICS)]
 
 
 def test_without_inputs_no_loe():
