@@ -1,4 +1,4 @@
-"""Seconds on a laptop's CPU, with pictures made on the spot: does everything work here?
+"""Seconds on a laptop's CPU, with dummy pairs drawn on the spot: does everything work here?
 
 smnet train smoke --workdir runs/smoke
 """
@@ -11,7 +11,7 @@ config = dataclasses.replace(
     lol,
     width=4,
     blocks=2,
-    data="made:8",
+    data="dummy:8",
     loss="l1_ssim",
     crop=32,
     batch=4,

@@ -21,7 +21,7 @@ from PIL import Image
 from smnet_jax.host.atomic_files import replacing
 from smnet_jax.training import config as configs
 from smnet_jax.training import log
-from smnet_jax.training.inputs import MadePictures
+from smnet_jax.training.inputs import DummyPairs
 from smnet_jax.training.loop import train
 
 DTYPES = ("float32", "bfloat16")
@@ -66,7 +66,7 @@ def main() -> None:
 def write_pictures(root: Path, count: int, size: int) -> None:
     """Pairs for training and a quarter as many for the test, always the same."""
     for split, number, seed in (("train", count, 0), ("test", max(1, count // 4), 1)):
-        for example in (MadePictures(number, size, seed)[i] for i in range(number)):
+        for example in (DummyPairs(number, size, seed)[i] for i in range(number)):
             for side in ("low", "high"):
                 path = root / split / side / f"{example['name']}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)

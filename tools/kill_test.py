@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 SETTINGS = {
-    "blocks": 1, "crop": 12, "batch": 4, "data": "made:8", "holdout": 0.25, "log-steps": 1, "evaluate-epochs": 20,
+    "blocks": 1, "crop": 12, "batch": 4, "data": "dummy:8", "holdout": 0.25, "log-steps": 1, "evaluate-epochs": 20,
     "evaluate-pairs": 1, "checkpoint-minutes": 0, "schedule": "cosine", "ema": 0.9,
 }  # fmt: skip
 

@@ -3,7 +3,7 @@
 An experiment, not a part of the package. Activations get one scale for each tensor, from its largest value; kernels one
 for each output channel; products are summed in int32, everything between convolutions stays float32.
 
-    python tools/try_int8.py --width 64                                      # time; untrained, made picture
+    python tools/try_int8.py --width 64                                      # time; untrained, random picture
     python tools/try_int8.py --low DIR --high DIR --pictures 8               # quality; the bundled weights
 """
 
@@ -28,7 +28,7 @@ from smnet_jax.network import layers
 from smnet_jax.network.cpu import network as cpu
 
 LARGEST = 127
-NARROWEST = 8  # channels; stem and head, with fewer, stay float32
+NARROWEST = 8  # channels: stem and head, with fewer, stay float32
 
 
 def quantised(x, axes):
@@ -83,9 +83,9 @@ def both(model, variables, low):
         return exact, compiled(model, variables, low)
 
 
-def measure_time(width, height, breadth, repeats):
+def measure_time(width, height, image_width, repeats):
     model, variables = untrained.make(width)
-    low = np.random.default_rng(0).random((1, height, breadth, 3), np.float32) * np.float32(0.3)
+    low = np.random.default_rng(0).random((1, height, image_width, 3), np.float32) * np.float32(0.3)
     programs = both(model.clone(scan=True), variables, low)
     clocks = [[], []]
     for turn in range(repeats + 1):
@@ -95,7 +95,7 @@ def measure_time(width, height, breadth, repeats):
             if turn:
                 times.append((time.perf_counter() - clock, time.process_time() - cpu))
     exact, small = ([statistics.median(column) for column in zip(*times, strict=True)] for times in clocks)
-    print(f"width {width}, {breadth}x{height}: float32 {exact[0]:.2f} s ({exact[1]:.2f} CPU s), "
+    print(f"width {width}, {image_width}x{height}: float32 {exact[0]:.2f} s ({exact[1]:.2f} CPU s), "
           f"int8 {small[0]:.2f} s ({small[1]:.2f}): {exact[0] / small[0]:.2f} times as fast")  # fmt: skip
 
 
@@ -136,8 +136,8 @@ def main():
     if args.low:
         measure_quality(args.weights, args.low, args.high, args.pictures)
     else:
-        breadth, height = map(int, args.size.split("x"))
-        measure_time(args.width, height, breadth, args.repeats)
+        image_width, height = map(int, args.size.split("x"))
+        measure_time(args.width, height, image_width, args.repeats)
 
 
 if __name__ == "__main__":

@@ -160,7 +160,8 @@ def _limit(row: dict[str, Any], model: Model, batch: int, working: int, compute:
         return f"batch: {batch} pictures for {row['chips']} chips"
     if batch > model.pairs:
         return f"batch: {batch} of {model.pairs} pairs"
-    if row["efficiency"] > 0.8 or batch / working > model.best_batch:  # beyond that, more chips or parts are the way on
+    # Beyond the best batch, more chips or microbatches are the way on.
+    if row["efficiency"] > 0.8 or batch / working > model.best_batch:
         return ""
     lost_to_batch = compute - batch / working / model.best_rate
     return "all-reduce" if row["all_reduce_seconds"] > lost_to_batch else "batch: too few pictures a chip to fill it"
@@ -216,7 +217,7 @@ def _compiled(found: dict[str, Any]) -> Point:
     best = specs.flops(kind, "bfloat16") or 0.0
     share = found.get("devices_a_chip", 1)
     bound = max(train["flops"] / best, train.get("hbm_bytes", 0) / peak.bandwidth) * share if peak and best else 0.0
-    title = re.sub(r", batch \d+( in \d+ parts)?", "", train["title"])  # of many points, one each
+    title = re.sub(r", batch \d+( in \d+ microbatches)?", "", train["title"])  # of many points, one each
     return Point(
         kind, found["chips"], train["images_a_chip"], train["seconds"],
         sum(row["bytes"] for row in train["collectives"]),

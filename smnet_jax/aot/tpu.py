@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", type=int, default=1, metavar="N", help="devices that share one picture (default: 1)")
     parser.add_argument("--strips", type=int, metavar="N", help="of a picture's rows in inference, instead of the best")
     parser.add_argument(
-        "--accumulate", type=int, metavar="N", help="parts of the training batch (default: as smnet train has them)"
+        "--accumulate", type=int, metavar="N", help="microbatches of a batch (default: as smnet train has them)"
     )
     parser.add_argument("--remat", action="store_true", help="recompute each block in the gradient")
     parser.add_argument("--scan", action="store_true", help="the block as a loop's body in training too")
@@ -120,7 +120,7 @@ def training(config: Any, topology: Topology, args: argparse.Namespace) -> Compi
     if args.implementation != "auto":
         model = steps.make_model(config, "tpu").clone(implementation=args.implementation)
     step = steps.make_step(config, mesh, stage, rate, model)
-    model, parts = step.model, step.microbatches
+    model, microbatches = step.model, step.microbatches
     params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))["params"]
     state = jax.eval_shape(functools.partial(steps.init_state, config), params)
     pictures = jax.ShapeDtypeStruct((config.batch, config.crop, config.crop, 3), jnp.float32)
@@ -136,7 +136,8 @@ def training(config: Any, topology: Topology, args: argparse.Namespace) -> Compi
     )
     return Compilable(
         f"training step, {config.variant} width {config.width}, {config.loss} loss, {config.dtype}, "
-        f"{config.crop}x{config.crop}, batch {config.batch}" + (f" in {parts} parts" if parts > 1 else ""),
+        f"{config.crop}x{config.crop}, batch {config.batch}"
+        + (f" in {microbatches} microbatches" if microbatches > 1 else ""),
         step.compiled,
         (state, {"low": pictures, "high": pictures}, vgg),
         config.batch,

@@ -11,19 +11,19 @@ from smnet_jax.network.halo import ALIGNMENT, HALO
 from smnet_jax.network.model import SMNet
 
 # Feature maps of the network's width that are alive at once, at full resolution. In a compiled program at most 12.1
-# (widths 8 to 96, both variants, as the compiler's memory analysis tells). A window took up to 19 as the
+# (widths 8 to 96, both variants, as the compiler's memory analysis tells). A tile took up to 19 as the
 # system counts, with what is read for it, room that the products take, and gaps in the heap; `_PROGRAM` can spare one.
-# Since windows are compiled for little memory it is 13 where measured (width 64, 2 megapixels).
-_MAPS, _MAPS_OF_WINDOW = 13, 18
+# Since tiles are compiled for little memory it is 13 where measured (width 64, 2 megapixels).
+_MAPS, _MAPS_OF_TILE = 13, 18
 _PICTURES = 4  # copies of the picture itself, float32 RGB: input, padded, result, and one while it is clipped
 _PROGRAM = 500 << 20  # Python, JAX and the compiled programs
 _SHARE_OF_MEMORY = 0.8  # of what is available, to this process
 _SHARE_KEPT, _SHARE_KEPT_OF_CAP = 1 / 10, 1 / 16  # the latter is less than what `_MAPS` and `_PROGRAM` leave over
 
 
-def bytes_needed(height: int, width: int, model: SMNet, *, window: bool = False) -> int:
-    """Peak memory to compute a picture whole, or one window of it; on the device, without the program itself."""
-    maps = _MAPS_OF_WINDOW if window else _MAPS
+def bytes_needed(height: int, width: int, model: SMNet, *, tile: bool = False) -> int:
+    """Peak memory to compute a picture whole, or one tile of it; on the device, without the program itself."""
+    maps = _MAPS_OF_TILE if tile else _MAPS
     return height * width * (maps * model.width * np.dtype(model.dtype).itemsize + _PICTURES * 12)
 
 
@@ -49,22 +49,22 @@ def kept_between_pictures(max_memory: int | None = None) -> int:
 def choose_tile(height: int, width: int, model: SMNet, max_memory: int) -> tuple[int, int] | None:
     """The tile, (rows, columns), with the least work that keeps the process's peak below `max_memory` bytes.
 
-    None where the whole picture fits. Counted are the program, the picture and one window; not the temporary file.
+    None where the whole picture fits. Counted are the program, the picture and one tile; not the temporary file.
     Raises InputError where not even the smallest tile fits.
     """
     if _PROGRAM + bytes_needed(height, width, model) <= max_memory:
         return None
-    per_pixel = bytes_needed(1, 1, model, window=True)
+    per_pixel = bytes_needed(1, 1, model, tile=True)
     fixed = _PROGRAM + height * width * _PICTURES * 12
     best: tuple[int, int, int] | None = None
-    for rows in _window_sizes(height):
-        fitting = [size for size in _window_sizes(width) if fixed + rows * size * per_pixel <= max_memory]
+    for rows in _tile_sizes(height):
+        fitting = [size for size in _tile_sizes(width) if fixed + rows * size * per_pixel <= max_memory]
         if fitting:
             columns = max(fitting)
             work = _count(height, rows) * rows * _count(width, columns) * columns
             best = min(best or (work, rows, columns), (work, rows, columns))
     if best is None:
-        least = fixed + _window_sizes(height)[0] * _window_sizes(width)[0] * per_pixel
+        least = fixed + _tile_sizes(height)[0] * _tile_sizes(width)[0] * per_pixel
         raise InputError(
             f"memory: {max_memory >> 20} MiB are too few for a picture of {width}x{height}; "
             f"{math.ceil(least / 2**20)} MiB are enough"
@@ -90,8 +90,8 @@ def largest_tile(height: int, width: int, model: SMNet, max_memory: int | None =
         return choose_tile(height, width, model, most)
 
 
-def _window_sizes(length: int) -> list[int]:
-    """Sizes of the windows that cut an axis evenly into 1, 2, 3, ...; none that would be nearly all halo."""
+def _tile_sizes(length: int) -> list[int]:
+    """Sizes of the tiles that cut an axis evenly into 1, 2, 3, ...; none that would be nearly all halo."""
     inner = length - HALO
     sizes = {length}
     for count in range(2, max(2, inner // 32 + 1)):

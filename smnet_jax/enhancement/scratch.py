@@ -24,7 +24,7 @@ class Features:
     """(height, width, channels) of numbers in a temporary file that are replaced while their neighbours are read.
 
     Tiles are worked on in rows of tiles. New values are kept `margin` rows further up than the old ones of the same
-    place, when working downwards, so they never land on old values that a later window still reads; the next time it
+    place, when working downwards, so they never land on old values that a later tile still reads; the next time it
     goes upwards and back. So the file is one margin higher than the picture instead of two pictures high.
 
     The file has no name (it is unlinked as soon as it is open): however the process ends, the space is free again. The
@@ -32,7 +32,7 @@ class Features:
     """
 
     def __init__(self, height: int, width: int, channels: int, dtype: Any, margin: int, folder: Path) -> None:
-        """`margin` is the height of a window: a row of tiles reads and writes within that. 0 if there is one tile."""
+        """`margin` is the height of a tile: a row of tiles reads and writes within that. 0 if there is one tile."""
         self.margin = margin
         shape = (height + self.margin, width, channels)
         self.values = _file_array(shape, np.dtype(dtype), folder)

@@ -39,7 +39,7 @@ def enhance_tiled(
     picture twice: first for the statistics of GFRM (sums in float64), then for the result. The features between blocks
     (width * 4 bytes a pixel) lie in an unnamed temporary file.
 
-    tile: side of a tile's interior, or its (rows, columns); a window is the interior with HALO more on each axis.
+    tile: side of a tile's interior, or its (rows, columns); with its halo a tile has HALO more on each axis.
     keep: spill what the first pass computes into a second file, three times as large. The second pass computes again
         what the file has no room for.
     progress: is called with the share of the work done, from 0 to 1.
@@ -51,22 +51,22 @@ def enhance_tiled(
         raise ValueError(f"low is {low.shape}: must be (H,W,3) with H and W multiples of 4")
     height, width = low.shape[:2]
     cut = _cut(height, width, tile)
-    programs = _programs(model, cut.window, cut.inner)
+    programs = _programs(model, cut.size, cut.inner)
     variables = jax.device_put(variables)
     folder = default_folder() if folder is None else Path(folder)
-    features = Features(height, width, model.width, model.dtype, cut.window[0] if len(cut.tiles) > 1 else 0, folder)
+    features = Features(height, width, model.width, model.dtype, cut.size[0] if len(cut.tiles) > 1 else 0, folder)
     kept = SpillCache(len(cut.tiles) if keep else 0, (*cut.inner, 3 * model.width), model.dtype, folder)
     report = _Report(progress, programs.operations(len(cut.tiles), again=0 if keep else len(cut.tiles) * model.blocks))
     result = np.empty((height, width, 3), np.float32)
 
     # What is read lies in memory that the next reading uses again, so each result is waited for before that.
     def local(at: "_Tile") -> Any:
-        x = jax.device_put(features.read(at.row.window, at.column.window))
+        x = jax.device_put(features.read(at.row.with_halo, at.column.with_halo))
         found = jax.block_until_ready(programs.local(variables, x, at.bounds, at.offset))
         report.done(programs.local)
         return found
 
-    # Functions, so that nothing of one window is held while the next is computed: it would count as its memory.
+    # Functions, so that nothing of one tile is held while the next is computed: it would count as its memory.
     def gather(at: "_Tile") -> tuple[np.ndarray, np.ndarray]:
         started = time.perf_counter()
         z, sums, top = local(at)
@@ -77,9 +77,9 @@ def enhance_tiled(
         z = kept.get(at.number)
         z = local(at)[0] if z is None else jax.device_put(z)
         row, column = at.inner_row, at.inner_column
-        x = jax.device_put(features.read(row.window, column.window))
+        x = jax.device_put(features.read(row.with_halo, column.with_halo))
         if last:
-            y = programs.decode(variables, z, weights, x, low[row.window, column.window])
+            y = programs.decode(variables, z, weights, x, low[row.with_halo, column.with_halo])
             result[row.interior, column.interior] = _interior(y, row, column)
             report.done(programs.decode)
         else:
@@ -89,7 +89,7 @@ def enhance_tiled(
 
     with contextlib.closing(kept):
         for at in features.order(cut.tiles):
-            x = programs.embed(variables, low[at.row.window, at.column.window])
+            x = programs.embed(variables, low[at.row.with_halo, at.column.with_halo])
             features.write(at.row.interior, at.column.interior, _interior(x, at.row, at.column))
             report.done(programs.embed)
         for block in range(model.blocks):
@@ -111,7 +111,7 @@ def enhance_tiled(
 def prepare(model: SMNet, height: int, width: int, tile: Tile) -> None:
     """Compile what `enhance_tiled` needs, ahead of it."""
     cut = _cut(height, width, tile)
-    programs = _programs(model, cut.window, cut.inner)
+    programs = _programs(model, cut.size, cut.inner)
     for program in (programs.embed, programs.local, programs.gate, programs.finish, programs.decode):
         _ = program.compiled
 
@@ -127,7 +127,7 @@ class Done(NamedTuple):
 
 
 class _Tile(NamedTuple):
-    """One window: `row` and `column` while the local part is computed, `inner_*` once the gate is known."""
+    """One tile: `row` and `column` while the local part is computed, `inner_*` once the gate is known."""
 
     number: int
     row: Span
@@ -137,22 +137,22 @@ class _Tile(NamedTuple):
 
     @property
     def bounds(self) -> np.ndarray:
-        """Where the interior lies in the window: top, bottom, left, right."""
-        rows, columns = self.row.interior_in_window, self.column.interior_in_window
+        """Where the interior lies in the tile: top, bottom, left, right."""
+        rows, columns = self.row.interior_in_tile, self.column.interior_in_tile
         return np.array([rows.start, rows.stop, columns.start, columns.stop], np.int32)
 
     @property
     def offset(self) -> np.ndarray:
-        """Where the inner window begins in the window."""
+        """Where the inner tile begins in the tile."""
         return np.array([self.inner_row.start - self.row.start, self.inner_column.start - self.column.start], np.int32)
 
 
 class _Cut(NamedTuple):
-    """A picture cut into windows of one size."""
+    """A picture cut into tiles of one size."""
 
     tiles: list[_Tile]
     """By rows of tiles, from the top."""
-    window: tuple[int, int]
+    size: tuple[int, int]
     inner: tuple[int, int]
 
 
@@ -167,7 +167,7 @@ def _cut(height: int, width: int, tile: Tile) -> _Cut:
     return _Cut(tiles, (rows[0].size, columns[0].size), (inner_rows[0].size, inner_columns[0].size))
 
 
-# Of a window, memory is what matters. XLA's other schedule, made for operations that run beside each other, takes half
+# Of a tile, memory is what matters. XLA's other schedule, made for operations that run beside each other, takes half
 # as much again, for 3 % of the time: here each operation shares out the cores by itself.
 _OPTIONS: dict[str, dict[str, str | bool]] = {"cpu": {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}}
 
@@ -188,14 +188,14 @@ class _Program:
 
 
 class _Programs:
-    """The passes over one window (h,w,...) and its inner part."""
+    """The passes over one tile (h,w,...) and its inner part."""
 
-    def __init__(self, model: SMNet, window: tuple[int, int], inside: tuple[int, int]) -> None:
+    def __init__(self, model: SMNet, size: tuple[int, int], inner: tuple[int, int]) -> None:
         def embed(variables, low):
             return model.apply(variables, low[None], method="embed")[0]
 
         def local(variables, x, bounds, offset):
-            """Local features of the inner window; the interior's sums over columns (h,3c), whose rows are summed in
+            """Local features of the inner tile; the interior's sums over columns (h,3c), whose rows are summed in
             float64; the interior's maximum (3c,)."""
             found: Any = model.apply(variables, x[None], method="local")
             z = found[0].astype(jnp.float32)
@@ -203,7 +203,7 @@ class _Programs:
             row, column = jnp.arange(z.shape[0])[:, None, None], jnp.arange(z.shape[1])[None, :, None]
             interior = (row >= top) & (row < bottom) & (column >= left) & (column < right)
             sums, maximum = jnp.where(interior, z, 0).sum(1), jnp.where(interior, z, -jnp.inf).max((0, 1))
-            return lax.dynamic_slice(found[0], (*offset, 0), (*inside, z.shape[2])), sums, maximum
+            return lax.dynamic_slice(found[0], (*offset, 0), (*inner, z.shape[2])), sums, maximum
 
         def gate(variables, mean, maximum):
             return model.apply(variables, mean, maximum, method="gate")
@@ -221,12 +221,12 @@ class _Programs:
         variables, c = _abstract(model), model.width
         corners = array(4, dtype=jnp.int32), array(2, dtype=jnp.int32)
         statistics = array(1, 3 * c, dtype=jnp.float32)
-        after_gate = array(*inside, 3 * c), statistics, array(*inside, c)
-        self.embed = _Program(embed, variables, array(*window, 3, dtype=jnp.float32))
-        self.local = _Program(local, variables, array(*window, c), *corners)
+        after_gate = array(*inner, 3 * c), statistics, array(*inner, c)
+        self.embed = _Program(embed, variables, array(*size, 3, dtype=jnp.float32))
+        self.local = _Program(local, variables, array(*size, c), *corners)
         self.gate = _Program(gate, variables, statistics, statistics)
         self.finish = _Program(finish, variables, *after_gate)
-        self.decode = _Program(decode, variables, *after_gate, array(*inside, 3, dtype=jnp.float32))
+        self.decode = _Program(decode, variables, *after_gate, array(*inner, 3, dtype=jnp.float32))
         self.blocks = model.blocks
 
     def operations(self, tiles: int, again: int) -> float:
@@ -267,4 +267,4 @@ class _Report:
 
 
 def _interior(values: jax.Array, row: Span, column: Span) -> np.ndarray:
-    return np.asarray(values)[row.interior_in_window, column.interior_in_window]
+    return np.asarray(values)[row.interior_in_tile, column.interior_in_tile]

@@ -113,7 +113,7 @@ class SMNet(nn.Module):
             raise ValueError(f"low is {low.dtype}: must be floating point from 0 to 1; divide 8-bit values by 255")
         cut = Strips(low.shape[1], self.strips) if self.strips > 1 and not self.is_initializing() else None
         if cut is not None:
-            low = cut.windows(low)
+            low = cut.split(low)
         x = self._embed(low)
         if self.scan and outputs == "last" and not self.is_mutable_collection("intermediates"):
             results = [self._decode(self._scanned(x, cut), low)]
@@ -124,7 +124,7 @@ class SMNet(nn.Module):
                 if outputs == "all" or number == self.blocks - 1:
                     results.append(self._decode(x, low))
         if cut is not None:
-            results = [cut.pictures(result) for result in results]
+            results = [cut.join(result) for result in results]
         return tuple(reversed(results)) if outputs == "all" else results[-1]
 
     def _scanned(self, x: jax.Array, cut: Strips | None) -> jax.Array:

@@ -66,8 +66,8 @@ class Config:
     data: str = "data/LOL"
     """FOLDER with train/{low,high} and test/{low,high} or in another published layout (docs/training.md), or
     list:PAIRS.csv (columns low, high, split), list:LOW.txt:HIGH.txt, synthetic:FOLDER (ordinary photos, darkened),
-    tfds:FOLDER (a prepared data set), made:N (N pictures made on the spot); several with commas, `*K` after one repeats
-    it K times."""
+    tfds:FOLDER (a prepared data set), dummy:N (N dummy pairs, drawn on the spot); several with commas, `*K` after one
+    repeats it K times."""
     pair_names: str = ""
     """How names of a pair differ, where they do: "low{}:normal{}" pairs low1.png with normal1.png."""
     holdout: float = 0.0
@@ -147,9 +147,9 @@ class Config:
     """Decay per step of an exponential moving average of the weights, which is then what is evaluated and released;
     0: none."""
     accumulate: int = 0
-    """Split each batch into this many parts, one after the other, to save memory; 0: as is fastest, which on a TPU v5e
-    is parts of up to eight crops a device, elsewhere one. The same gradient, but that SSIM's range (1 unless the output
-    is far off) is chosen for each part."""
+    """Microbatches of a batch, computed one after the other to save memory. 0: as is fastest, which on a TPU v5e is up to
+    eight crops of a device at once, elsewhere all. The same gradient, but that SSIM's range (1 unless the output is far
+    off) is chosen for each microbatch."""
     on_nan: Literal["stop", "skip"] = "stop"
     """On a loss or gradient that is not finite: stop, or skip the update and count it."""
 

@@ -97,7 +97,7 @@ def _is_there(item: str) -> bool:
     return bool(path) and Path(path).expanduser().exists()
 
 
-KINDS = ("made", "synthetic", "tfds", "list")
+KINDS = ("dummy", "synthetic", "tfds", "list")
 LEAST_TO_SCORE = 11  # pixels: SSIM's window
 
 
@@ -111,10 +111,10 @@ def _open_one(name: str, config: Config, progress: bool) -> tuple[Source, Source
     kind, colon, rest = name.partition(":")
     if colon and rest.startswith("//"):
         raise InputError(f"data {name}: only folders of this machine are read; copy or mount it and give its path")
-    if kind == "made":
+    if kind == "dummy":
         if not rest.isdigit() or not 1 <= int(rest) <= 10_000:
-            raise InputError(f"data {name}: made:N wants a number from 1 to 10000")
-        return MadePictures(int(rest), size=max(64, least), seed=config.seed), None, []
+            raise InputError(f"data {name}: dummy:N wants a number from 1 to 10000")
+        return DummyPairs(int(rest), size=max(64, least), seed=config.seed), None, []
     if kind == "synthetic":
         folder = Path(rest).expanduser()
         return SyntheticFolder(folder, seed=config.seed, at_least=least, progress=progress), None, []
@@ -235,7 +235,7 @@ def open_loader(
     )
 
 
-class MadePictures:
+class DummyPairs:
     """`count` pairs drawn on the spot: smooth colour fields with a few discs and bars, and the same in the dark."""
 
     def __init__(self, count: int, size: int = 64, seed: int = 0):
@@ -248,7 +248,7 @@ class MadePictures:
 
     def __getitem__(self, index: int) -> Example:
         low, high = self._pairs[index]
-        return {"low": low, "high": high, "name": f"made_{index}"}
+        return {"low": low, "high": high, "name": f"dummy_{index}"}
 
 
 def _draw(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

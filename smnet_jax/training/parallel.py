@@ -45,8 +45,8 @@ def check_batch(batch: int, crop: int, shape: Mapping[str, int], accumulate: int
     if batch < 1 or batch % unit:
         below, above = batch // unit * unit, -(-max(batch, 1) // unit) * unit
         nearest = [n for n in (below, above) if n > 0]
-        parts = f"{data} devices" + (f" x {accumulate} parts" if accumulate > 1 else "")
-        raise InputError(f"batch {batch}: does not divide over {parts}; nearest: {' or '.join(map(str, nearest))}")
+        shares = f"{data} devices" + (f" x {accumulate} microbatches" if accumulate > 1 else "")
+        raise InputError(f"batch {batch}: does not divide over {shares}; nearest: {' or '.join(map(str, nearest))}")
     if crop % (4 * rows):
         raise InputError(f"crop {crop}: must be a multiple of 4 rows on each of {rows} devices ({4 * rows})")
 

@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding
 from smnet_jax import losses
 from smnet_jax.errors import InputError
 from smnet_jax.network.model import SMNet, implementation_for
-from smnet_jax.network.tpu.microbatches import filled, parts
+from smnet_jax.network.tpu.microbatches import microbatch_count, pad_batch
 from smnet_jax.training import parallel
 from smnet_jax.training.augmentation import Augmentation
 from smnet_jax.training.config import Config, Stage
@@ -47,7 +47,7 @@ class Step:
 
     model: SMNet
     microbatches: int
-    """Parts of a device's batch that are computed one after the other."""
+    """How many a device computes of its batch, one after the other."""
     compiled: Any
     """(state, batch, vgg) -> (state, scalars), as `train_step`, or with data on the devices as `resident_steps`; the
     state given is consumed. Has `lower`."""
@@ -69,7 +69,7 @@ def make_step(
     """
     device = mesh.devices.flat[0]
     model = model or make_model(config, device.platform)
-    microbatches = parts_of_batch(config, model, stage.batch // mesh.shape["data"], device.device_kind)
+    microbatches = microbatches_for(config, model, stage.batch // mesh.shape["data"], device.device_kind)
     update: Any = functools.partial(
         train_step,
         loss=make_loss(config, model, stage.loss),
@@ -113,7 +113,7 @@ def make_loss(config: Config, model: SMNet, kind: str) -> LossFunction:
     """`loss(params, batch, vgg, axis_name) -> (total, terms)`; the terms are those of the last output."""
     if kind not in ("recipe", "l1_ssim"):
         raise InputError(f"loss {kind!r}: must be 'recipe' or 'l1_ssim'")
-    apply = filled(model.apply) if _for_tpu(model) else model.apply
+    apply = pad_batch(model.apply) if _for_tpu(model) else model.apply
 
     def one(pred: Any, batch: Batch, vgg: Any, axis_name: str | None) -> tuple[jax.Array, Scalars]:
         if kind == "recipe":
@@ -148,12 +148,12 @@ def make_loss(config: Config, model: SMNet, kind: str) -> LossFunction:
     return loss
 
 
-def parts_of_batch(config: Config, model: SMNet, crops: int, kind: str) -> int:
-    """In how many parts, one after the other, a device of that kind (as JAX names it) computes its `crops`: as
-    configured, or as is fastest."""
+def microbatches_for(config: Config, model: SMNet, crops: int, kind: str) -> int:
+    """How many microbatches a device of that kind (as JAX names it) makes of its `crops`: as configured, or as is
+    fastest."""
     if config.accumulate:
         return config.accumulate
-    return parts(crops, kind) if _for_tpu(model) else 1
+    return microbatch_count(crops, kind) if _for_tpu(model) else 1
 
 
 def _for_tpu(model: SMNet) -> bool:

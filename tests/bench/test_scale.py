@@ -71,7 +71,7 @@ def test_what_is_told_and_written(tmp_path):
     rows = [row(mode, s, n, 10.0 * n) for mode in scale.MODES for s in ("jit-data", "pmap") for n in (1, 2)]
     scale.add_efficiency(rows)
     result = {**scale.describe(forced=True), "config": CONFIG, "rows": rows}
-    result["input"] = {"images_per_second": 50.0, "cpu_seconds_per_image": 0.01, "threads": 2, "data": "made:8"}
+    result["input"] = {"images_per_second": 50.0, "cpu_seconds_per_image": 0.01, "threads": 2, "data": "dummy:8"}
     said = scale.table(result)
     assert "none of how they scale" in said and "n/a" in said and "efficiency = " in said and "50 images/s" in said
     args = argparse.Namespace(**{name: tmp_path / f"out.{name}" for name in ("json", "csv")}, plot=tmp_path / "out.png")
@@ -86,7 +86,7 @@ def test_what_is_told_and_written(tmp_path):
 def test_end_to_end_on_two_forced_devices(tmp_path):
     words = ["--config", "smoke", "--blocks", "1", "--crop", "12", "--batch", "4", "--batch-per-device", "2"]
     words += ["--cpu-devices", "2", "--devices", "2", "--strategies", "jit-data", "pmap", "--warmup", "1"]
-    words += ["--rows", "1", "--steps", "2", "--data", "made:8", "--json", str(tmp_path / "scale.json")]
+    words += ["--rows", "1", "--steps", "2", "--data", "dummy:8", "--json", str(tmp_path / "scale.json")]
     process = subprocess.run(
         [sys.executable, "-W", "error", "-m", "smnet_jax.cli", "bench", "scale", *words],
         env={**os.environ, "JAX_PLATFORMS": "cpu"},

@@ -38,8 +38,8 @@ def test_a_small_picture_is_whole_and_a_large_one_is_cut():
     assert tile is not None
     rows, columns = tile
     cut_rows, cut_columns = spans(4000, rows), spans(6000, columns)
-    window = bytes_needed(cut_rows[0].size, cut_columns[0].size, model, window=True)
-    assert window + 24e6 * 48 < 4 * GIB
+    needed = bytes_needed(cut_rows[0].size, cut_columns[0].size, model, tile=True)
+    assert needed + 24e6 * 48 < 4 * GIB
     computed = len(cut_rows) * len(cut_columns) * cut_rows[0].size * cut_columns[0].size
     assert computed < 1.2 * 24e6
 
@@ -62,9 +62,9 @@ def test_the_choice_is_the_best_of_all(height=400, width=640):
 
     def work(tile):
         rows, columns = spans(height, tile[0]), spans(width, tile[1])
-        window = rows[0].size * columns[0].size
-        fits = bytes_needed(1, 1, model, window=True) * window + 48 * height * width + (500 << 20) <= budget
-        return len(rows) * len(columns) * window if fits else np.inf
+        pixels = rows[0].size * columns[0].size
+        fits = bytes_needed(1, 1, model, tile=True) * pixels + 48 * height * width + (500 << 20) <= budget
+        return len(rows) * len(columns) * pixels if fits else np.inf
 
     best = min(work((r, c)) for r in range(32, height + 1, 8) for c in range(32, width + 1, 8))
     assert work(choose_tile(height, width, model, budget)) <= best

@@ -7,7 +7,7 @@ from smnet_jax.network.halo import spans
 
 @pytest.mark.parametrize("tile", [(40, 40), (8, 400), (400, 20)])
 def test_values_are_replaced_while_their_neighbours_are_read(tile, tmp_path):
-    """Each sweep adds 1 to every pixel; a window that met a new value too early would add 2."""
+    """Each sweep adds 1 to every pixel; a tile that met a new value too early would add 2."""
     rows, columns = spans(300, tile[0]), spans(120, tile[1])
     features = Features(300, 120, 2, np.float32, rows[0].size, tmp_path)
     start = np.random.default_rng(0).random((300, 120, 2), np.float32)
@@ -16,16 +16,14 @@ def test_values_are_replaced_while_their_neighbours_are_read(tile, tmp_path):
         features.turn()
         for row in features.order(rows):
             for column in columns:
-                window = features.read(row.window, column.window)
-                assert np.abs(window - start[row.window, column.window] - (sweep - 1)).max() < 1e-5
-                features.write(
-                    row.interior, column.interior, window[row.interior_in_window, column.interior_in_window] + 1
-                )
+                tile = features.read(row.with_halo, column.with_halo)
+                assert np.abs(tile - start[row.with_halo, column.with_halo] - (sweep - 1)).max() < 1e-5
+                features.write(row.interior, column.interior, tile[row.interior_in_tile, column.interior_in_tile] + 1)
     features.turn()
     assert np.abs(features.read(slice(0, 300), slice(0, 120)) - start - 4).max() < 1e-5
 
 
-def test_the_file_has_one_window_more_than_the_picture(tmp_path):
+def test_the_file_has_one_tile_more_than_the_picture(tmp_path):
     assert Features(300, 120, 2, np.float32, 96, tmp_path).values.shape == (396, 120, 2)
     assert list(tmp_path.iterdir()) == []
 

@@ -28,7 +28,7 @@ def whole(model, variables, low):
 @pytest.mark.parametrize(
     ("variant", "implementation", "tile", "keep"),
     [
-        ("lol", "cpu", 40, False),  # 2 x 3 windows
+        ("lol", "cpu", 40, False),  # 2 x 3 tiles
         ("lol", "cpu", 40, True),
         ("lol", "tpu", (132, 30), True),  # columns only
         ("fivek", "cpu", (27, 140), True),  # rows only
@@ -47,14 +47,14 @@ def test_tiles_equal_the_whole(variant, implementation, tile, keep, low):
 
 
 def test_tiles_equal_the_whole_by_fewer_products(winograd_everywhere, low):
-    """Windows that begin at other rows round otherwise."""
+    """Tiles that begin at other rows round otherwise."""
     model, variables = network("lol")
     expected = np.asarray(jax.jit(lambda low: model.apply(variables, low))(low[None]))[0]
     result, _ = enhance_tiled(model, variables, low, (44, 36))
     assert 0 < relative_error(result, expected) < tolerances.forward("lol", 8)
 
 
-def test_windows_are_compiled_for_little_memory():
+def test_tiles_are_compiled_for_little_memory():
     model, _ = network("lol")
     local = tiles._programs(model, (96, 96), (48, 48)).local
     plans: list[Any] = [p.memory_analysis() for p in (local.compiled, local._lowered.compile())]

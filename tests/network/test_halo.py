@@ -9,7 +9,7 @@ from tests.support.networks import network
 
 @pytest.mark.parametrize("tile", [1, 4, 17, 64, 100, 4000])
 @pytest.mark.parametrize("length", [4, 56, 60, 64, 132, 400, 1348])
-def test_windows_give_every_pixel_once_and_are_deep_enough(length, tile):
+def test_tiles_give_every_pixel_once_and_are_deep_enough(length, tile):
     cut = spans(length, tile)
     assert [pixel for span in cut for pixel in range(span.first, span.last)] == list(range(length))
     assert len({span.size for span in cut}) == 1
@@ -23,7 +23,7 @@ def test_windows_give_every_pixel_once_and_are_deep_enough(length, tile):
 
 @pytest.mark.parametrize("tile", [4, 64, 100, 4000])
 @pytest.mark.parametrize("length", [4, 60, 132, 400, 1348])
-def test_inner_windows_lie_inside_and_hold_what_is_needed(length, tile):
+def test_inner_tiles_lie_inside_and_hold_what_is_needed(length, tile):
     cut = spans(length, tile)
     inside = inner(cut)
     assert len({span.size for span in inside}) == 1
@@ -34,7 +34,7 @@ def test_inner_windows_lie_inside_and_hold_what_is_needed(length, tile):
         assert within.start + within.size == length or within.start + within.size - within.last >= REACH
 
 
-def test_windows_are_even():
+def test_tiles_are_even():
     assert [span.size for span in spans(852, 400)] == [452, 452]
     assert [span.size for span in spans(856, 400)] == [320] * 3
     assert [(span.first, span.last) for span in evenly(852, 2)] == [(0, 428), (428, 852)]
@@ -60,7 +60,7 @@ def test_the_halo_is_what_the_network_sees_and_no_more(variant):
     for phase in range(ALIGNMENT):
         x[phase, middle + phase] = np.nan
     seen = [np.isnan(np.asarray(result)).any((2, 3)) for result in finish(x, np.zeros((ALIGNMENT, rows, 4, 3)))]
-    # How far before its first pixel, and after its last, a core sees; cores begin and end at multiples of four.
+    # How far an interior sees before its first pixel and after its last; interiors begin and end at multiples of four.
     reach = [
         (
             max(p - middle - phase for phase in range(4) for p in range(0, rows, 4) if hit[phase, p]),

@@ -24,7 +24,7 @@ from smnet_jax.training.config import Config
 from smnet_jax.training.schedule import learning_rate, plan
 from tests.support import tolerances
 
-CONFIG = Config(width=4, blocks=1, crop=16, batch=8, loss="l1_ssim", steps=20, ema=0.9, data="made:8", log_steps=1)
+CONFIG = Config(width=4, blocks=1, crop=16, batch=8, loss="l1_ssim", steps=20, ema=0.9, data="dummy:8", log_steps=1)
 LAYOUTS: dict[str, dict[str, Any]] = {
     "jit": {"devices": 8},
     "pmap": {"devices": 8, "parallel": "pmap"},
@@ -76,7 +76,7 @@ def twenty_resident_steps(config: Config) -> list[np.ndarray]:
     augmentation = Augmentation(config.crop, config.seed, gain=1.0, noise=0.02, daylight=0.3)
     step = steps.make_step(config, mesh, spans[0].stage, learning_rate(config, spans), None, augmentation)
     state = parallel.replicate(steps.init_state(config, initialise(step.model, 0)["params"]), mesh)
-    fixed = {"pairs": resident.load(inputs.MadePictures(8, size=24), mesh), "vgg": {}}
+    fixed = {"pairs": resident.load(inputs.DummyPairs(8, size=24), mesh), "vgg": {}}
     done, most = 0, config.steps_per_call
     while done < 20:
         count = min(most, 20 - done)

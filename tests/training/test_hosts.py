@@ -23,7 +23,7 @@ from smnet_jax.training.step import make_model
 from tests.support import tolerances
 
 SETTINGS = {
-    "blocks": 1, "crop": 12, "batch": 4, "data": "made:8", "holdout": 0.25, "evaluate-epochs": 2, "log-steps": 1,
+    "blocks": 1, "crop": 12, "batch": 4, "data": "dummy:8", "holdout": 0.25, "evaluate-epochs": 2, "log-steps": 1,
     # A rate that does not depend on the length of the run: runs of all lengths are one program, compiled once.
     "schedule": "steps", "decay-epochs": 10**9,
 }  # fmt: skip

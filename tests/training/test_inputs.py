@@ -41,12 +41,12 @@ def test_a_folder_with_a_test_split_evaluates_on_it(folder):
 
 
 def test_without_test_split_pairs_are_held_out_on_request(folder):
-    assert [len(part or []) for part in open_("made:8", holdout=0.25)] == [6, 2]
-    assert open_("made:8")[1] is None
+    assert [len(part or []) for part in open_("dummy:8", holdout=0.25)] == [6, 2]
+    assert open_("dummy:8")[1] is None
 
 
 def test_several_sources_are_joined_and_repeated(folder):
-    training, evaluation = open_(f"{folder}, made:3*4")
+    training, evaluation = open_(f"{folder}, dummy:3*4")
     assert len(training) == 4 + 12
     assert len(evaluation or []) == 2
 
@@ -59,7 +59,7 @@ def test_ordinary_photos_are_darkened(folder):
 
 @pytest.mark.parametrize(
     ("data", "told"),
-    [("nowhere", "no such folder"), ("made:x", "made:N"), ("made:0", "made:N"), ("synthetic:nowhere", "nowhere")],
+    [("nowhere", "no such folder"), ("dummy:x", "dummy:N"), ("dummy:0", "dummy:N"), ("synthetic:nowhere", "nowhere")],
 )
 def test_what_cannot_be_opened_is_told(data, told):
     with pytest.raises(InputError, match=told):
@@ -67,7 +67,7 @@ def test_what_cannot_be_opened_is_told(data, told):
 
 
 def test_pairs_are_held_out_of_all_sources_together_and_trained_on_nowhere(folder, tmp_path):
-    training, evaluation = open_("made:8,made:8,made:4", holdout=0.3)  # made:4 repeats the first four of made:8
+    training, evaluation = open_("dummy:8,dummy:8,dummy:4", holdout=0.3)  # dummy:4 repeats the first four of dummy:8
     held, kept = (set(part.high_hashes) for part in (evaluation, training))
     assert held and not held & kept
     assert len(training) + len(evaluation) == 20
@@ -86,7 +86,7 @@ def test_a_target_on_both_sides_is_an_error_or_told(folder):
 
 
 def test_what_deserves_a_line_gets_one(folder):
-    assert "nothing is evaluated; --holdout" in notes_of("made:8")
+    assert "nothing is evaluated; --holdout" in notes_of("dummy:8")
     assert "holdout 0.5: changes nothing" in notes_of(folder, holdout=0.5)
     for name in ("0", "1"):
         Image.new("RGB", (20, 16), (200,) * 3).save(folder / "test" / "low" / f"{name}.png")
@@ -110,10 +110,10 @@ def test_commas_stars_and_the_home_folder_in_paths(folder, tmp_path, monkeypatch
     monkeypatch.setenv("HOME", str(tmp_path))
     odd = tmp_path / "a, b*3"
     shutil.copytree(folder / "train", odd / "train")
-    assert split_data(f"made:3*2, {odd}, {odd}*2") == [("made:3", 2), (str(odd), 1), (str(odd), 2)]
+    assert split_data(f"dummy:3*2, {odd}, {odd}*2") == [("dummy:3", 2), (str(odd), 1), (str(odd), 2)]
     assert len(open_("~/a, b*3")[0]) == 4
     with pytest.raises(InputError, match="at least once"):
-        split_data("made:3*0")
+        split_data("dummy:3*0")
 
 
 def test_a_bucket_is_refused_in_a_line():
@@ -127,7 +127,7 @@ def test_pictures_smaller_than_the_crop_stop_the_run_by_name(folder):
 
 
 def test_processes_get_disjoint_parts_of_the_same_batch():
-    training, _ = open_("made:8")
+    training, _ = open_("dummy:8")
     config = dataclasses.replace(CONFIG, batch=4, steps=2, noise=0.1, gain=1.0)
     spans = plan(config, len(training))
     whole = next(open_loader(config, training, spans, spans[0], 0, 1))
@@ -146,7 +146,7 @@ def test_no_stage_draws_what_another_runs_stage_draws():
         spans = plan(config, len(training))
         return next(open_loader(config, training, spans, spans[stage], 0, 1))["low"]
 
-    training, _ = open_("made:8")
+    training, _ = open_("dummy:8")
     assert not np.array_equal(order(123, 1), order(124, 0))
     assert not np.array_equal(order(123, 1), order(123, 0))
     np.testing.assert_array_equal(order(123, 1), order(123, 1))

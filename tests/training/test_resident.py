@@ -95,7 +95,7 @@ def test_not_finite_names_the_step_and_its_pairs(tmp_path):
 
 
 def test_pictures_lie_once_and_without_gaps(mesh):
-    source = inputs.MadePictures(3, size=16)
+    source = inputs.DummyPairs(3, size=16)
     pairs = resident.load(Concatenated([source, Subset(source, (1,))], [2, 1]), mesh)
     assert pairs.low.shape == (3, 16 * 16 * 3) and pairs.low.dtype == np.uint8
     assert pairs.row.tolist() == [0, 1, 2, 0, 1, 2, 1]
@@ -111,7 +111,7 @@ class Gpu:
         return {"bytes_limit": 4 * 6 * 6 * 16 * 16}  # a quarter of it holds six pairs of 16x16
 
 
-class Synthetic(inputs.MadePictures):
+class Synthetic(inputs.DummyPairs):
     def darkened_cut(self, *_): ...
 
 
@@ -125,7 +125,7 @@ def mesh_of(device):
 )
 def test_auto_takes_the_device_where_the_pairs_fit_its_share(count, device, chosen):
     config = Config(crop=12, batch=2, steps=1)
-    source = inputs.MadePictures(count, size=16)
+    source = inputs.DummyPairs(count, size=16)
     spans = schedule.plan(config, count)
     assert resident.choose(config, source, spans, mesh_of(device)) == chosen
     assert resident.choose(dataclasses.replace(config, data_on="host"), source, spans, mesh_of(device)) == "host"
@@ -133,9 +133,9 @@ def test_auto_takes_the_device_where_the_pairs_fit_its_share(count, device, chos
 
 @pytest.mark.parametrize(
     ("change", "source", "says"),
-    [({}, inputs.MadePictures(7, size=16), "more than 25% of its"),
-     ({}, Concatenated([inputs.MadePictures(2, size=16), Synthetic(2, size=16)]), "darkens every crop anew"),
-     ({"parallel": "pmap"}, inputs.MadePictures(2, size=16), "use --parallel jit")],
+    [({}, inputs.DummyPairs(7, size=16), "more than 25% of its"),
+     ({}, Concatenated([inputs.DummyPairs(2, size=16), Synthetic(2, size=16)]), "darkens every crop anew"),
+     ({"parallel": "pmap"}, inputs.DummyPairs(2, size=16), "use --parallel jit")],
 )  # fmt: skip
 def test_what_cannot_be_there_is_refused_or_left_to_the_host(change, source, says):
     config = Config(crop=12, batch=2, steps=1, data_on="device", **change)

@@ -39,7 +39,7 @@ place.defvjp(_place_forward, place_backward)
 
 def statistics(z: jax.Array, parts: tuple[jax.Array, ...], cut: Strips | None = None) -> tuple[jax.Array, jax.Array]:
     """Mean and maximum over the picture of the features of three scales, pairs in odd phase z (N,H,W/2+1,6c) -> two
-    float32 (N,3c). With `cut`, z holds the windows of pictures.
+    float32 (N,3c). With `cut`, z holds the strips of pictures.
 
     parts: what z was concatenated from (see `place`), each (N,H,W/2+1,2c), in z's order. The gradient is theirs.
     """

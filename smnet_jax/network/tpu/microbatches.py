@@ -12,29 +12,29 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from smnet_jax.network.tpu.strips import FILLS
+from smnet_jax.network.tpu.strips import SUBLANES
 
 Apply = Callable[..., Any]  # (variables, low, **options) -> pictures, or a tuple of such
 
 
-def parts(crops: int, kind: str) -> int:
+def microbatch_count(crops: int, kind: str) -> int:
     """How many microbatches a device best makes of its `crops`. kind: as JAX names the device.
 
     On a v5e a microbatch has at most eight crops, and all are equal; where that cannot be, there is one. Other kinds
     compute the batch whole: on a v5p microbatches cost 5 % more.
     """
-    count = -(-crops // FILLS) if kind in ("TPU v5 lite", "TPU v5e") else 1
+    count = -(-crops // SUBLANES) if kind in ("TPU v5 lite", "TPU v5e") else 1
     return count if crops % count == 0 else 1
 
 
-def filled(apply: Apply) -> Apply:
+def pad_batch(apply: Apply) -> Apply:
     """`apply` with batches of 2 to 7 pictures padded to 8; the padding's results are dropped."""
 
     def padded(variables: Any, low: jax.Array, **options: Any) -> Any:
         own = low.shape[0]
-        if not 2 <= own < FILLS:
+        if not 2 <= own < SUBLANES:
             return apply(variables, low, **options)
-        low = jnp.pad(low, ((0, FILLS - own), (0, 0), (0, 0), (0, 0)))
+        low = jnp.pad(low, ((0, SUBLANES - own), (0, 0), (0, 0), (0, 0)))
         return jax.tree.map(lambda y: y[:own], apply(variables, low, **options))
 
     return padded

@@ -25,7 +25,7 @@ class Concatenated(NamedTuple):
     members: tuple[jax.Array, jax.Array, jax.Array]
 
     def statistics(self, cut: Strips | None = None) -> tuple[jax.Array, jax.Array]:
-        """Mean and maximum over the picture, two float32 (N,3c); with `cut`, z holds the windows of pictures."""
+        """Mean and maximum over the picture, two float32 (N,3c); with `cut`, z holds the strips of pictures."""
         return concat.statistics(self.z, self.members, cut)
 
 

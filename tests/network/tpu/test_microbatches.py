@@ -5,14 +5,14 @@ import pytest
 
 from smnet_jax.network.initialisation import initialise
 from smnet_jax.network.model import SMNet
-from smnet_jax.network.tpu.microbatches import filled, parts
+from smnet_jax.network.tpu.microbatches import microbatch_count, pad_batch
 from smnet_jax.training.config import Config
-from smnet_jax.training.step import make_loss, make_model, parts_of_batch
+from smnet_jax.training.step import make_loss, make_model, microbatches_for
 from tests.support import tolerances
 
 
 @pytest.mark.parametrize(("pictures", "seen"), [(1, 1), (2, 8), (7, 8), (8, 8), (10, 10)])
-def test_only_what_pays_is_filled_and_pictures_keep_their_places(rng, pictures, seen):
+def test_only_what_pays_is_padded_and_pictures_keep_their_places(rng, pictures, seen):
     shapes = []
 
     def apply(variables, low):
@@ -20,7 +20,7 @@ def test_only_what_pays_is_filled_and_pictures_keep_their_places(rng, pictures, 
         return low + variables, 2 * low
 
     low = jnp.asarray(rng.random((pictures, 4, 4, 3)), jnp.float32)
-    one, two = filled(apply)(1, low)
+    one, two = pad_batch(apply)(1, low)
     assert shapes == [seen]
     np.testing.assert_array_equal(one, low + 1)
     np.testing.assert_array_equal(two, 2 * low)
@@ -29,17 +29,17 @@ def test_only_what_pays_is_filled_and_pictures_keep_their_places(rng, pictures, 
 @pytest.mark.parametrize(
     ("crops", "count"), [(1, 1), (8, 1), (9, 1), (10, 2), (12, 2), (16, 2), (17, 1), (24, 3), (64, 8), (128, 16)]
 )
-def test_parts_are_equal_and_have_at_most_eight_crops(crops, count):
-    assert parts(crops, "TPU v5 lite") == count
-    assert parts(crops, "TPU v5") == 1  # a v5p, which computes larger batches in less time
+def test_microbatches_are_equal_and_have_at_most_eight_crops(crops, count):
+    assert microbatch_count(crops, "TPU v5 lite") == count
+    assert microbatch_count(crops, "TPU v5") == 1  # a v5p, which computes larger batches in less time
 
 
 @pytest.mark.parametrize(
     ("implementation", "accumulate", "count"), [("tpu", 0, 2), ("tpu", 1, 1), ("cpu", 0, 1), ("cpu", 4, 4)]
 )
-def test_only_the_packed_form_is_computed_in_parts_unasked(implementation, accumulate, count):
+def test_only_the_tpu_s_implementation_is_computed_in_microbatches_unasked(implementation, accumulate, count):
     config = Config(width=8, accumulate=accumulate)
-    assert parts_of_batch(config, make_model(config).clone(implementation=implementation), 16, "TPU v5 lite") == count
+    assert microbatches_for(config, make_model(config).clone(implementation=implementation), 16, "TPU v5 lite") == count
 
 
 @pytest.mark.parametrize(("blocks", "deep"), [(1, 0.0), (2, 0.5)])

@@ -26,21 +26,19 @@ def test_strips_give_every_row_once_and_see_enough(height, count):
 def test_cutting_and_joining(rng, count):
     cut = Strips(208, count)
     pictures = jnp.asarray(rng.normal(size=(3, 208, 5, 2)), jnp.float32)
-    windows = cut.windows(pictures)
-    assert windows.shape == (3 * count, cut.rows, 5, 2)
-    np.testing.assert_array_equal(cut.pictures(windows), pictures)
-    for ours, expected in zip(
-        cut.mean_and_maximum(windows), (pictures.mean((1, 2)), pictures.max((1, 2))), strict=True
-    ):
+    strips = cut.split(pictures)
+    assert strips.shape == (3 * count, cut.rows, 5, 2)
+    np.testing.assert_array_equal(cut.join(strips), pictures)
+    for ours, expected in zip(cut.mean_and_maximum(strips), (pictures.mean((1, 2)), pictures.max((1, 2))), strict=True):
         np.testing.assert_allclose(
             ours, expected, rtol=0, atol=tolerances.summed(208 * 5, jnp.abs(pictures).mean((1, 2)))
         )
-    spoilt = np.array(windows)
+    spoilt = np.array(strips)
     for i, span in enumerate(cut.spans * 3):
         given = np.zeros(cut.rows, bool)
-        given[span.interior_in_window] = True
+        given[span.interior_in_tile] = True
         spoilt[i, ~given] = np.nan
-    np.testing.assert_array_equal(cut.refreshed(jnp.asarray(spoilt)), windows)
+    np.testing.assert_array_equal(cut.exchange_halos(jnp.asarray(spoilt)), strips)
     mean, maximum = cut.mean_and_maximum(jnp.asarray(spoilt))
     assert np.isfinite(mean).all() and np.isfinite(maximum).all()
 
@@ -66,21 +64,21 @@ def test_the_network_in_strips_is_the_network(defined, implementation, count, sc
 
 @pytest.mark.parametrize("implementation", ["gpu", "tpu"])
 def test_a_block_takes_what_others_give_from_them(rng, implementation):
-    """A block spoils the rows of a window that others give; here they are NaN before it."""
+    """A block spoils the rows of a strip that others give; here they are NaN before it."""
     model, variables = network("lol", implementation)
     cut = Strips(120, 2)
     low = jnp.asarray(rng.random((1, 120, 12, 3)), jnp.float32)
-    windows = cut.windows(jax.jit(lambda low: model.apply(variables, low, method="embed"))(low))
+    strips = cut.split(jax.jit(lambda low: model.apply(variables, low, method="embed"))(low))
     if implementation == "tpu":
-        windows = tpu.pack(windows)
-    spoilt = np.array(windows)
+        strips = tpu.pack(strips)
+    spoilt = np.array(strips)
     spoilt[0, cut.spans[0].last :] = spoilt[1, :BEFORE] = np.nan
 
     @jax.jit
-    def through(windows):
-        return cut.pictures(model.apply(variables, windows, method=lambda net, x: cut.through(net.block, x)))
+    def through(strips):
+        return cut.join(model.apply(variables, strips, method=lambda net, x: cut.through(net.block, x)))
 
-    np.testing.assert_array_equal(through(windows), through(spoilt))
+    np.testing.assert_array_equal(through(strips), through(spoilt))
 
 
 def test_all_outputs_come_in_strips_too(rng):
