@@ -147,9 +147,9 @@ class Config:
     """Decay per step of an exponential moving average of the weights, which is then what is evaluated and released;
     0: none."""
     accumulate: int = 0
-    """Microbatches of a batch, computed one after the other to save memory. 0: as is fastest, which on a TPU v5e is up to
-    eight crops of a device at once, elsewhere all. The same gradient, but that SSIM's range (1 unless the output is far
-    off) is chosen for each microbatch."""
+    """Microbatches of a batch, computed one after the other to save memory. 0: as is fastest, which on a TPU v5e is
+    up to eight crops of a device at once, elsewhere all. The same gradient, but that SSIM's range (1 unless the output
+    is far off) is chosen for each microbatch."""
     on_nan: Literal["stop", "skip"] = "stop"
     """On a loss or gradient that is not finite: stop, or skip the update and count it."""
 

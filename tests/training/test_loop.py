@@ -112,7 +112,7 @@ def test_other_settings_or_other_data_are_refused(finished):
 
 def test_not_finite_stops_with_step_names_and_checkpoint(tmp_path):
     with pytest.raises(
-        InputError, match=r"step \d: .* not finite; the batch: made_\d, .*last good checkpoint"
+        InputError, match=r"step \d: .* not finite; the batch: dummy_\d, .*last good checkpoint"
     ) as caught:
         train(dataclasses.replace(CONFIG, learning_rate=1e30), tmp_path)
     assert "--on-nan skip" in str(caught.value)

@@ -52,7 +52,7 @@ def test_pairs_on_the_devices_train_the_same_on_one_and_on_more(differences, lay
 
 @pytest.mark.parametrize("layout", ["jit", "pmap", "accumulated", "accumulated under pmap"])
 def test_devices_sum_each_parameter_once(differences, layout):
-    """Gradients in the parameters' own shapes, whatever the implementation, and once for all microbatches of a batch."""
+    """Gradients in the parameters' own shapes, whatever the implementation, and once for all microbatches."""
     parameters, summed = differences["parameters"], differences["summed"][layout]
     assert parameters <= summed <= parameters + 100  # and a few scalars
 

@@ -90,7 +90,7 @@ def test_stages_resize_and_have_draws_of_their_own(tmp_path):
 
 def test_not_finite_names_the_step_and_its_pairs(tmp_path):
     config = dataclasses.replace(CONFIG, learning_rate=1e30, steps_per_call=4, holdout=0.0)
-    with pytest.raises(InputError, match=r"step \d: .* not finite; the batch: made_\d, "):
+    with pytest.raises(InputError, match=r"step \d: .* not finite; the batch: dummy_\d, "):
         train(config, tmp_path)
 
 
