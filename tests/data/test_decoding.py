@@ -6,6 +6,9 @@ from PIL import Image
 
 from smnet_jax.data.decoding import decode
 from smnet_jax.errors import InputError
+from smnet_jax.images import pictures
+from tests.support import tiffs
+from tests.support.scene import SCENE, png_with
 
 
 @pytest.fixture
@@ -78,3 +81,12 @@ def test_what_is_no_picture_is_refused_in_one_line(tmp_path, content):
 def test_missing_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         decode(tmp_path / "absent.png")
+
+
+def test_training_reads_what_enhance_reads(tmp_path):
+    deep = (SCENE.astype(np.uint16) * 257 + 100).clip(0, 65535).astype(np.uint16)
+    (tmp_path / "deep.tif").write_bytes(tiffs.file((deep, 2, [tiffs.short(274, 6)])))
+    assert np.array_equal(decode(tmp_path / "deep.tif"), np.rot90(SCENE, -1))
+    (tmp_path / "linear.png").write_bytes(png_with(gama=100000))
+    picture = pictures.read(tmp_path / "linear.png")
+    assert np.array_equal(decode(tmp_path / "linear.png"), np.rint(np.clip(picture.rgb, 0, 1) * 255))

@@ -13,9 +13,7 @@ from smnet_jax.cli import main
 from smnet_jax.enhancement import encoded
 from smnet_jax.errors import InputError
 from smnet_jax.images import sixteen_bits
-from tests.support import icc_profiles
-
-ADOBE = icc_profiles.rgb(icc_profiles.ADOBE_RGB, icc_profiles.gamma(563 / 256))
+from tests.support.scene import ADOBE
 
 
 @pytest.fixture(scope="module")
