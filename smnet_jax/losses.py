@@ -82,7 +82,7 @@ def ssim(pred: jax.Array, high: jax.Array, *, axis_name: str | None = None) -> j
     )
     mu_p, mu_h, pp, hh, ph = blurred
     var_p, var_h, cov = pp - mu_p**2, hh - mu_h**2, ph - mu_p * mu_h
-    span = _dynamic_range(jax.lax.stop_gradient(pred), axis_name)
+    span = dynamic_range(jax.lax.stop_gradient(pred), axis_name)
     c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
     return jnp.mean(((2 * mu_p * mu_h + c1) * (2 * cov + c2)) / ((mu_p**2 + mu_h**2 + c1) * (var_p + var_h + c2)))
 
@@ -132,7 +132,7 @@ def tv(pred: jax.Array) -> jax.Array:
     return 2 * (jnp.mean(down**2) + jnp.mean(right**2))
 
 
-def _dynamic_range(pred: jax.Array, axis_name: str | None) -> jax.Array:
+def dynamic_range(pred: jax.Array, axis_name: str | None) -> jax.Array:
     top, bottom = pred.max(), pred.min()
     if axis_name is not None:
         top, bottom = jax.lax.pmax(top, axis_name), jax.lax.pmin(bottom, axis_name)

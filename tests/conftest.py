@@ -127,7 +127,7 @@ def winograd_everywhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(winograd, "WORTH", 0)
     monkeypatch.setattr(winograd, "FEW_INPUTS", 0)
     monkeypatch.setattr(winograd, "FEW_OUTPUTS", 0)
-    kept = (tiles._programs, tiles._whole)
+    kept = (tiles.programs_for, tiles.whole_operations)
     for cache in kept:
         cache.cache_clear()
     yield

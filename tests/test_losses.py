@@ -48,7 +48,7 @@ def test_terms_equal_the_published_ones(golden_losses, case, vgg, total_loss):
 
 
 def test_the_golden_cases_cover_every_dynamic_range(golden_losses):
-    ranges = {float(losses._dynamic_range(jnp.asarray(golden_losses[f"case{i}/pred"]), None)) for i in range(4)}
+    ranges = {float(losses.dynamic_range(jnp.asarray(golden_losses[f"case{i}/pred"]), None)) for i in range(4)}
     assert ranges == {1.0, 2.0, 255.0}
 
 
@@ -56,7 +56,7 @@ def test_the_golden_cases_cover_every_dynamic_range(golden_losses):
     ("top", "bottom", "span"), [(1, 0, 1), (128, -0.5, 1), (129, 0, 255), (1, -0.6, 2), (200, -1, 256)]
 )
 def test_dynamic_range_follows_the_extremes(top, bottom, span):
-    assert losses._dynamic_range(jnp.array([0.0, top, bottom]), None) == span
+    assert losses.dynamic_range(jnp.array([0.0, top, bottom]), None) == span
 
 
 def test_ssim_is_the_windowed_formula(rng):

@@ -101,7 +101,7 @@ def _command(folder: Path, weights: str | None) -> None:
     from smnet_jax import cli
     from smnet_jax.enhancement import photo
 
-    photo._compiled.cache_clear()  # as a new process would find it
+    photo.forget()
     arguments = ["enhance", str(folder / "photos"), "-o", str(folder / "out"), "--overwrite"]
     cache = ["--cache-dir", str(folder / "cache")]
     with redirect_stdout(StringIO()):

@@ -104,10 +104,10 @@ def _count(length: int, size: int) -> int:
 
 
 def _available_to_process() -> int:
-    return int(min(_free_of_machine(), _free_of_container()))
+    return int(min(free_of_machine(), free_of_container()))
 
 
-def _free_of_machine() -> int:
+def free_of_machine() -> int:
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) << 10
@@ -115,7 +115,7 @@ def _free_of_machine() -> int:
         return 4 << 30
 
 
-def _free_of_container() -> float:
+def free_of_container() -> float:
     """What a control group (version 2) still allows, files it could give back counted as free; else infinity."""
     group = Path("/sys/fs/cgroup")
     try:

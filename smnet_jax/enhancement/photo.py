@@ -270,3 +270,9 @@ def _load(source: str, _modified: int) -> tuple[Model, Variables]:
 
     model, variables = load(source)
     return model, jax.device_put(variables)
+
+
+def forget() -> None:
+    """Drop the compiled programs and the weights that are kept for the next call, as in a new process."""
+    _compiled.cache_clear()
+    _load.cache_clear()

@@ -51,7 +51,7 @@ def enhance_tiled(
         raise ValueError(f"low is {low.shape}: must be (H,W,3) with H and W multiples of 4")
     height, width = low.shape[:2]
     cut = _cut(height, width, tile)
-    programs = _programs(model, cut.size, cut.inner)
+    programs = programs_for(model, cut.size, cut.inner)
     variables = jax.device_put(variables)
     folder = default_folder() if folder is None else Path(folder)
     features = Features(height, width, model.width, model.dtype, cut.size[0] if len(cut.tiles) > 1 else 0, folder)
@@ -105,13 +105,13 @@ def enhance_tiled(
             allocator.return_freed_memory()
             for at in features.order(cut.tiles):
                 finish(at, weights, last=block == model.blocks - 1)
-    return result, Done(len(cut.tiles), report.work / _whole(model, height, width))
+    return result, Done(len(cut.tiles), report.work / whole_operations(model, height, width))
 
 
 def prepare(model: SMNet, height: int, width: int, tile: Tile) -> None:
     """Compile what `enhance_tiled` needs, ahead of it."""
     cut = _cut(height, width, tile)
-    programs = _programs(model, cut.size, cut.inner)
+    programs = programs_for(model, cut.size, cut.inner)
     for program in (programs.embed, programs.local, programs.gate, programs.finish, programs.decode):
         _ = program.compiled
 
@@ -172,22 +172,22 @@ def _cut(height: int, width: int, tile: Tile) -> _Cut:
 _OPTIONS: dict[str, dict[str, str | bool]] = {"cpu": {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}}
 
 
-class _Program:
+class Program:
     """A function compiled at its first call, which knows the operations it takes."""
 
     def __init__(self, function: Callable[..., Any], *kinds: Any) -> None:
-        self._lowered = jax.jit(function).lower(*kinds)
-        self.operations = _count(self._lowered)
+        self.lowered = jax.jit(function).lower(*kinds)
+        self.operations = _count(self.lowered)
 
     @functools.cached_property
     def compiled(self) -> Any:
-        return self._lowered.compile(compiler_options=_OPTIONS.get(jax.default_backend()))
+        return self.lowered.compile(compiler_options=_OPTIONS.get(jax.default_backend()))
 
     def __call__(self, *arguments: Any) -> Any:
         return self.compiled(*arguments)
 
 
-class _Programs:
+class Programs:
     """The passes over one tile (h,w,...) and its inner part."""
 
     def __init__(self, model: SMNet, size: tuple[int, int], inner: tuple[int, int]) -> None:
@@ -222,11 +222,11 @@ class _Programs:
         corners = array(4, dtype=jnp.int32), array(2, dtype=jnp.int32)
         statistics = array(1, 3 * c, dtype=jnp.float32)
         after_gate = array(*inner, 3 * c), statistics, array(*inner, c)
-        self.embed = _Program(embed, variables, array(*size, 3, dtype=jnp.float32))
-        self.local = _Program(local, variables, array(*size, c), *corners)
-        self.gate = _Program(gate, variables, statistics, statistics)
-        self.finish = _Program(finish, variables, *after_gate)
-        self.decode = _Program(decode, variables, *after_gate, array(*inner, 3, dtype=jnp.float32))
+        self.embed = Program(embed, variables, array(*size, 3, dtype=jnp.float32))
+        self.local = Program(local, variables, array(*size, c), *corners)
+        self.gate = Program(gate, variables, statistics, statistics)
+        self.finish = Program(finish, variables, *after_gate)
+        self.decode = Program(decode, variables, *after_gate, array(*inner, 3, dtype=jnp.float32))
         self.blocks = model.blocks
 
     def operations(self, tiles: int, again: int) -> float:
@@ -235,7 +235,7 @@ class _Programs:
         return tiles * (self.embed.operations + after) + (tiles * self.blocks + again) * self.local.operations
 
 
-_programs = functools.lru_cache(maxsize=2)(_Programs)  # so that a folder of equal pictures compiles once
+programs_for = functools.lru_cache(maxsize=2)(Programs)  # so that a folder of equal pictures compiles once
 
 
 def _abstract(model: SMNet) -> Any:
@@ -248,7 +248,7 @@ def _count(lowered: Any) -> float:
 
 
 @functools.lru_cache(maxsize=16)
-def _whole(model: SMNet, height: int, width: int) -> float:
+def whole_operations(model: SMNet, height: int, width: int) -> float:
     """Operations of the picture at once."""
     low = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
     return _count(jax.jit(lambda variables, low: model.apply(variables, low)).lower(_abstract(model), low))
@@ -260,7 +260,7 @@ class _Report:
     def __init__(self, progress: Progress | None, total: float) -> None:
         self.progress, self.work, self.total = progress, 0.0, total
 
-    def done(self, program: _Program) -> None:
+    def done(self, program: Program) -> None:
         self.work += program.operations
         if self.progress is not None:
             self.progress(min(1.0, self.work / self.total))

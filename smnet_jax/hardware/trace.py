@@ -71,7 +71,7 @@ def read(folder: Path) -> Trace:
     for plane in planes:
         for line in _lines(plane):
             events = sorted(_events(line), key=lambda event: (event[0], -event[1]))
-            for operation, own, device in _own_times(events):
+            for operation, own, device in own_times(events):
                 operations[operation] += own
                 devices.add((plane.name, device))
             steps += [(e.start_ns, e.end_ns, _stats(e)["step_num"]) for e in line.events if e.name == STEP]
@@ -146,7 +146,7 @@ def _events(line: Any) -> Iterator[tuple[float, float, str, Any]]:
             yield event.start_ns, event.end_ns, event.name.split(" = ")[0].lstrip("%"), 0
 
 
-def _own_times(events: list[tuple[float, float, str, Any]]) -> Iterator[tuple[str, float, Any]]:
+def own_times(events: list[tuple[float, float, str, Any]]) -> Iterator[tuple[str, float, Any]]:
     """(instruction, seconds without the instructions inside it, device) of events sorted by start, the longer first."""
     open_: list[list[Any]] = []
     for start, end, name, device in events:

@@ -151,13 +151,13 @@ def _phase_congruency(x: jax.Array, radial: jax.Array, angular: jax.Array, noise
                 for e, d in zip(even, odd, strict=True)
             ]
         )
-        threshold = noise[o] * _root(_lower_median(even[0] ** 2 + odd[0] ** 2))
+        threshold = noise[o] * _root(lower_median(even[0] ** 2 + odd[0] ** 2))
         energy += jnp.maximum(in_phase - threshold[:, None, None], 0)
         amplitude += _sum([_root(e**2 + d**2) for e, d in zip(even, odd, strict=True)])
     return energy / (amplitude + EPS)
 
 
-def _lower_median(planes: jax.Array) -> jax.Array:
+def lower_median(planes: jax.Array) -> jax.Array:
     """Median of each plane, (N, H, W) -> (N,); of two middle values the lower, as torch has it. For values >= 0.
 
     Non-negative floats are ordered like their bits, so the median's bits can be found one by one, from the highest, by

@@ -27,9 +27,9 @@ def tiny():
     with pytest.MonkeyPatch.context() as patch:
         weights = untrained.make(width=4)
         patch.setattr(untrained, "make", lambda: weights)
-        photo._load.cache_clear()
+        photo.forget()
         yield weights
-    photo._load.cache_clear()
+    photo.forget()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from smnet_jax.enhancement.memory import (
     kept_between_pictures,
     largest_tile,
 )
-from smnet_jax.enhancement.tiles import _programs
+from smnet_jax.enhancement.tiles import programs_for
 from smnet_jax.errors import InputError
 from smnet_jax.network.halo import spans
 from smnet_jax.network.model import SMNet
@@ -26,7 +26,7 @@ def test_the_estimate_covers_what_the_compiler_plans(variant):
     """And is not more than twice of it, or tiles would be smaller than they need to be."""
     model = SMNet(variant, 16)
     shape = (64, 96)
-    analysis = _programs(model, shape, shape).local.compiled.memory_analysis()
+    analysis = programs_for(model, shape, shape).local.compiled.memory_analysis()
     planned = analysis.temp_size_in_bytes + analysis.output_size_in_bytes + 4 * math.prod(shape) * 16
     assert planned < bytes_needed(*shape, model) < 2 * planned
 
@@ -81,6 +81,6 @@ def test_this_machine_has_memory():
 
 def test_a_little_may_be_kept_between_pictures(monkeypatch):
     assert kept_between_pictures(4 * GIB) == GIB // 4
-    monkeypatch.setattr(memory, "_free_of_machine", lambda: 10 * GIB)
-    monkeypatch.setattr(memory, "_free_of_container", lambda: 5 * GIB)
+    monkeypatch.setattr(memory, "free_of_machine", lambda: 10 * GIB)
+    monkeypatch.setattr(memory, "free_of_container", lambda: 5 * GIB)
     assert kept_between_pictures() == pytest.approx(GIB / 2)

@@ -1,3 +1,5 @@
+import types
+
 import numpy as np
 import pytest
 
@@ -48,7 +50,7 @@ def test_what_is_computed_faster_than_written_is_not_kept(tmp_path):
 
 
 def test_no_more_is_kept_than_the_disk_has_room_for(tmp_path, monkeypatch):
-    monkeypatch.setattr("smnet_jax.enhancement.scratch._free", lambda _: 200)
+    monkeypatch.setattr("smnet_jax.enhancement.scratch.shutil.disk_usage", lambda _: types.SimpleNamespace(free=200))
     kept = SpillCache(3, (4, 5), np.float32, tmp_path)
     for number in range(3):
         kept.offer(number, np.zeros((4, 5), np.float32), seconds=1)

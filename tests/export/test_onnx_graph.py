@@ -98,10 +98,3 @@ def test_in_float16_the_mean_over_the_picture_is_taken_in_float32(fixtures):
     casts = {node.output[0]: node for node in model.graph.node if node.op_type == "Cast"}
     means = [node for node in model.graph.node if node.op_type == "GlobalAveragePool"]
     assert means and all(casts[node.input[0]].attribute[0].i == onnx.TensorProto.FLOAT for node in means)
-
-
-@pytest.mark.parametrize("opset", [16, 24])
-def test_opsets_that_cannot_be_written_are_refused(fixtures, opset):
-    found = weights.read(fixtures / "golden/lol_dim8.pth")
-    with pytest.raises(InputError, match=f"--opset {opset}: must be 17 to 23"):
-        to_onnx(found.architecture, found.params, opset=opset)

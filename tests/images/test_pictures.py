@@ -16,8 +16,6 @@ from smnet_jax.images import pictures, writing
 from tests.support import icc_profiles, tiffs
 from tests.support.scene import ADOBE, SCENE, SUFFIXES, chunk, encoded, same
 
-# Reading
-
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("mode", ["RGB", "L"])
@@ -120,9 +118,6 @@ def test_profiles_that_do_not_fit_are_named_not_obeyed(tmp_path, scene):
         picture = pictures.read(tmp_path / f"{name}.png")
         assert same(picture.rgb * 255, scene, 1e-4) and picture.icc is None
         assert "profile" in picture.notes[0]
-
-
-# Writing
 
 
 # Hostile and hopeless

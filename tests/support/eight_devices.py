@@ -50,7 +50,7 @@ def twenty_steps(config: Config) -> tuple[list[dict[str, np.ndarray]], float, in
         optimizer=steps.make_optimizer(config),
         rate=learning_rate(config, plan(config, 8)),
         ema=config.ema,
-        accumulate=steps.parts_of_batch(config, model, 8 // mesh.shape["data"], "cpu"),
+        accumulate=steps.microbatches_for(config, model, 8 // mesh.shape["data"], "cpu"),
     )
     compiled: Any = parallel.compile_step(step, mesh, config.parallel)
     state = parallel.replicate(steps.init_state(config, initialise(model, 0)["params"]), mesh)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from smnet_jax.metrics import fsim, fsimc
-from smnet_jax.metrics.feature_similarity import _lower_median
+from smnet_jax.metrics.feature_similarity import lower_median
 
 
 @pytest.mark.parametrize(("metric", "name"), [(fsim, "fsim"), (fsimc, "fsimc")])
@@ -30,7 +30,7 @@ def test_median_by_counting_is_the_lower_median(size):
     values = rng.choice(rng.random(50, np.float32) ** 8, (6, *size))  # with repetitions
     values[0] = 0
     flat = np.sort(values.reshape(6, -1))
-    np.testing.assert_array_equal(_lower_median(jnp.asarray(values)), flat[:, (flat.shape[1] - 1) // 2])
+    np.testing.assert_array_equal(lower_median(jnp.asarray(values)), flat[:, (flat.shape[1] - 1) // 2])
 
 
 def test_color_counts_in_fsimc_only(pair):
