@@ -1,12 +1,17 @@
 """Nested parameters and parameters by path."""
 
+from typing import Any
+
 import numpy as np
 
 from smnet_jax.checkpoints import trees
 
 
 def test_there_and_back():
-    tree = {"block": {"act": {"slope": np.float32(0.25)}, "fuse": {"kernel": np.ones((3, 3))}}, "bias": np.zeros(2)}
+    tree: dict[str, Any] = {
+        "block": {"act": {"slope": np.float32(0.25)}, "fuse": {"kernel": np.ones((3, 3))}},
+        "bias": np.zeros(2),
+    }
     flat = trees.flatten(tree)
     assert list(flat) == ["block/act/slope", "block/fuse/kernel", "bias"]
     assert isinstance(flat["block/act/slope"], np.ndarray)

@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 
 from smnet_jax.errors import InputError
-from smnet_jax.export.onnx_nodes import AXES_ARE_INPUT, OLDEST_OPSET, OPSET, Nodes, check_opset
+from smnet_jax.export.onnx_nodes import AXES_ARE_INPUT, OLDEST_OPSET, OPSET, Nodes, Shape, check_opset
 
 
 @pytest.mark.parametrize("opset", [16, 24])
@@ -28,7 +28,7 @@ def test_reductions_compute_the_same_in_every_opset(opset, rng):
     nodes = Nodes({}, opset)
     total = nodes.reduce("Sum", nodes.reduce("Max", "low", 1), 2)
     nodes.node("Identity", [total], "high")
-    shape = ["batch", 1, 1, 3]
+    shape: Shape = ["batch", 1, 1, 3]
     data = nodes.serialised("reductions", outputs={"high": shape})
     low = rng.random((2, 4, 5, 3), np.float32)
     (high,) = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"]).run(None, {"low": low})

@@ -80,9 +80,9 @@ def test_z_and_its_parts_have_gradients_of_their_own(rng):
         np.testing.assert_allclose(mine, theirs, atol=1e-6)
 
 
-def test_windows_of_pictures_have_the_statistics_of_the_pictures(rng):
+def test_strips_of_pictures_have_the_statistics_of_the_pictures(rng):
     cut = Strips(120, 2)
     parts = [jnp.asarray(rng.normal(size=(3, 120, 5, 8)), jnp.float32) for _ in range(3)]
-    z, placed = join([cut.windows(part) for part in parts])
+    z, placed = join([cut.split(part) for part in parts])
     for found, expected in zip(tpu.statistics(z, placed, cut), plain(parts), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
