@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from smnet_jax.checkpoints import formats, hub, runs, torch_names, trees
 from smnet_jax.checkpoints.architecture import BLOCKS, VARIANTS, Architecture
 from smnet_jax.checkpoints.check import check
 from smnet_jax.errors import InputError
+from smnet_jax.host import places
 from smnet_jax.host.atomic_files import new_folder
 from smnet_jax.version import __version__
 
@@ -49,9 +51,10 @@ def load(
     """Load a model with its weights: `model, variables = load("photos.pth")`, then `model.apply(variables, low)`.
 
     `source` is the name of bundled weights (`bundled()` lists them), a directory made by `smnet convert`, a training
-    run, a PyTorch or safetensors checkpoint, or hf://OWNER/NAME[@REVISION] on the Hugging Face Hub. Of several state
-    dicts in one file `key` names the one wanted (default: the averaged weights). The model is an `SMNet`, or for
-    "photo" an `ExposureNet`, which has no fields to set. `fields` are those of `SMNet` that the weights leave open:
+    run, a PyTorch or safetensors checkpoint, each of these in a bucket (gs://...), or hf://OWNER/NAME[@REVISION] on the
+    Hugging Face Hub. Of several state dicts in one file `key` names the one wanted (default: the averaged weights). The
+    model is an `SMNet`, or for "photo" an `ExposureNet`, which has no fields to set. `fields` are those of `SMNet` that
+    the weights leave open:
     dtype, precision, implementation, blocks ... The parameters are float32 arrays on the default device.
     Raises InputError where the source cannot be used or contradicts a field.
     """
@@ -91,7 +94,23 @@ def is_exposure(source: str | os.PathLike[str]) -> bool:
 def _folder(source: str | os.PathLike[str]) -> Path:
     if isinstance(source, str) and source.startswith(hub.PREFIX):
         return hub.fetch(source, DESCRIPTION, ARRAYS)
+    if places.is_remote(source) or (isinstance(source, str) and places.has_scheme(source)):
+        return _fetch(places.place(source))
     return BUNDLED / source if isinstance(source, str) and source in bundled() else Path(source)
+
+
+def _fetch(remote: Path) -> Path:
+    """A copy on this machine of weights in a bucket: a directory, a run with its results, or a checkpoint file."""
+    with places.reached(remote):
+        for folder in (remote, remote / "weights"):
+            if (folder / DESCRIPTION).exists():
+                return places.download(folder, (DESCRIPTION, ARRAYS))
+        if remote.exists() and not remote.is_dir():
+            return places.download(remote, ()) / remote.name
+    raise InputError(
+        f"{remote}: there are no weights here; give a folder with {DESCRIPTION}, a run that has ended, or a file; "
+        "copy a checkpoint of a run to this machine first"
+    )
 
 
 def read(source: str | os.PathLike[str], *, blocks: int | None = None, key: str | None = None) -> Weights:
@@ -104,7 +123,7 @@ def read(source: str | os.PathLike[str], *, blocks: int | None = None, key: str 
     Raises InputError.
     """
     path = _folder(source)
-    if is_exposure(source):
+    if is_exposure(path):
         raise InputError(
             f"{source}: weights of ExposureNet, which enhances photographs; here SMNet's are needed, lol-small say"
         )
@@ -167,13 +186,25 @@ def save(
     flat = trees.flatten(params)
     check(flat, architecture, source=str(directory))
     kind = {"variant": architecture.variant, "width": architecture.width, "blocks": architecture.blocks}
-    return write_directory(Path(directory), flat, kind, about)
+    return write_directory(places.place(directory), flat, kind, about)
 
 
 def write_directory(
     directory: Path, flat: Mapping[str, Any], kind: Mapping[str, Any], about: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Write arrays by path with their description, whole or not at all; `kind` says which network they are for."""
+    """Write arrays by path with their description, whole or not at all; `kind` says which network they are for.
+
+    In a bucket, which cannot exchange two objects at once, the description comes last: it tells the arrays' hash.
+    """
+    if places.is_remote(directory):
+        with tempfile.TemporaryDirectory(prefix="smnet-") as folder:
+            local = Path(folder, directory.name)
+            description = write_directory(local, flat, kind, about)
+            with places.reached(directory):
+                _check_replaceable(directory)
+            for name in (ARRAYS, DESCRIPTION):
+                places.upload(local / name, directory / name)
+        return description
     _check_replaceable(directory)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
@@ -205,7 +236,7 @@ def _check_replaceable(directory: Path) -> None:
         strangers = sorted(path.name for path in directory.iterdir() if path.name not in (ARRAYS, DESCRIPTION))
         if strangers:
             raise InputError(f"{directory}: holds {strangers[0]}, which is no part of weights; choose another folder")
-    elif directory.exists() or directory.is_symlink():
+    elif directory.exists() or (not places.is_remote(directory) and directory.is_symlink()):
         raise InputError(f"{directory}: is a file; choose the name of a folder for the weights")
 
 

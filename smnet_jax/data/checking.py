@@ -13,6 +13,7 @@ from rich.progress import track
 from smnet_jax.data.decoding import SUFFIXES, decode
 from smnet_jax.data.sources import picture_hash
 from smnet_jax.errors import InputError
+from smnet_jax.host import places
 
 LISTED = 20  # problems named in one message; a thousand names help nobody
 
@@ -32,11 +33,15 @@ def pictures_in(folder: str | os.PathLike[str], *, nested: bool = False) -> list
 
     A link that leads nowhere counts, so that it is named as missing.
     """
-    folder = Path(folder)
+    folder = places.place(folder)
 
     def shown(path: Path) -> bool:
         return not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
 
+    if places.is_remote(folder):
+        with places.reached(folder):
+            found = [path for path in (places.walk(folder) if nested else folder.iterdir()) if shown(path)]
+        return sorted(path for path in found if path.suffix.lower() in SUFFIXES)
     try:
         listed = list(folder.iterdir())  # rglob is silent about a folder that cannot be read
         found = (p for p in (folder.rglob("*") if nested else listed) if p.suffix.lower() in SUFFIXES and shown(p))

@@ -5,6 +5,7 @@ import os
 import numpy as np
 
 from smnet_jax.errors import InputError
+from smnet_jax.host import places
 from smnet_jax.images import formats, pictures
 
 SUFFIXES = formats.READ
@@ -18,6 +19,9 @@ def decode(path: str | os.PathLike[str], content: bytes | None = None) -> np.nda
 
     Raises InputError for a file that is missing, damaged, truncated, no picture, or in floating point.
     """
+    if content is None and places.is_remote(path):
+        with places.reached(path):
+            content = places.place(path).read_bytes()
     try:
         return pictures.read_rgb8(path, content)
     except InputError as error:

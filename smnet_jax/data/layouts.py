@@ -8,6 +8,7 @@ from pathlib import Path
 
 from smnet_jax.data.checking import complain, pictures_in
 from smnet_jax.errors import InputError
+from smnet_jax.host import places
 
 TRAIN = ("train", "our485", "training")
 TEST = ("test", "eval15", "testing", "val", "valid", "validation")
@@ -75,7 +76,7 @@ def read_list(files: str) -> Layout:
     Raises InputError for a list that cannot be read or lines that make no pairs; the pictures are not looked at.
     """
     if files.casefold().endswith(".csv"):
-        path = Path(files).expanduser()
+        path = places.place(files)
         rows = list(csv.DictReader(_lines(path), skipinitialspace=True))
         wrong = [n for n, row in enumerate(rows, 2) if not (row.get("low") and row.get("high"))]
         wrong += [n for n, row in enumerate(rows, 2) if (row.get("split") or "train") not in ("train", "test")]
@@ -87,16 +88,13 @@ def read_list(files: str) -> Layout:
             split[row.get("split") or "train"].append(_listed(path, row["low"], row["high"]))
         told = f"{path}: a list of {len(split['train'])} training and {len(split['test'])} test pairs"
         return Layout(split["train"], split["test"] or None, told)
-    lists = [Path(name).expanduser() for name in files.split(":")]
+    lists = [places.place(name) for name in re.split(r":(?!//)", files)]
     if len(lists) != 2:
         raise InputError(f"list:{files}: must be list:PAIRS.csv or list:LOW.txt:HIGH.txt")
     low, high = ([line for line in map(str.strip, _lines(path)) if line] for path in lists)
     if len(low) != len(high) or not low:
         raise InputError(f"{lists[0]} has {len(low)} lines, {lists[1]} has {len(high)}; give one target for each file")
-    pairs = [
-        Pair(a, lists[0].parent / Path(a).expanduser(), lists[1].parent / Path(b).expanduser())
-        for a, b in zip(low, high, strict=True)
-    ]
+    pairs = [Pair(a, _beside(lists[0], a), _beside(lists[1], b)) for a, b in zip(low, high, strict=True)]
     return Layout(pairs, None, f"{lists[0]} and {lists[1]}: lists of {len(pairs)} pairs")
 
 
@@ -203,7 +201,7 @@ def _first(folders: dict[str, Path], known: Sequence[str]) -> Path | None:
 
 def _lines(path: Path) -> list[str]:
     try:
-        with path.open("rb") as file:
+        with places.reached(path), path.open("rb") as file:
             text = file.read(MAX_LIST + 1)
         if len(text) > MAX_LIST:
             raise InputError(f"{path}: is larger than {MAX_LIST >> 20} MB; give a list of files")
@@ -213,4 +211,11 @@ def _lines(path: Path) -> list[str]:
 
 
 def _listed(path: Path, low: str, high: str) -> Pair:
-    return Pair(low, path.parent / Path(low).expanduser(), path.parent / Path(high).expanduser())
+    return Pair(low, _beside(path, low), _beside(path, high))
+
+
+def _beside(path: Path, listed: str) -> Path:
+    """The file that the list `path` means: of its own folder, if no other is named."""
+    if places.has_scheme(listed):
+        return places.place(listed)
+    return path.parent / (listed if places.is_remote(path) else places.place(listed))

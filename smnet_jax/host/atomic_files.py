@@ -4,10 +4,12 @@ import contextlib
 import os
 import secrets
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from smnet_jax.errors import InputError
+from smnet_jax.host import places
 
 
 def new_file(path: Path) -> Path:
@@ -41,10 +43,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success rename it to `path`, on any failure delete it.
 
     The rename is atomic within one file system, hence "beside". The temporary name keeps the suffix, because
-    writers choose the format by it. Missing parent folders are made.
+    writers choose the format by it. Missing parent folders are made. A path in a bucket is written to a file of this
+    machine and uploaded whole.
 
     Raises InputError where the folder cannot be written.
     """
+    if places.is_remote(path):
+        with tempfile.TemporaryDirectory(prefix="smnet-") as folder:
+            temporary = Path(folder, Path(path).name)
+            yield temporary
+            places.upload(temporary, places.place(path))
+        return
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

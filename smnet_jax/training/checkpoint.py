@@ -11,7 +11,7 @@ import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from smnet_jax.errors import InputError
-from smnet_jax.host import root_logger
+from smnet_jax.host import places, root_logger
 from smnet_jax.training import hosts
 from smnet_jax.training.config import Config, check_same, to_json
 from smnet_jax.training.step import TrainState
@@ -31,12 +31,13 @@ class Checkpoints:
         self._absl_level = logging.getLogger("absl").level
         logging.getLogger("absl").setLevel(logging.CRITICAL)
         self._evaluated = evaluated
-        self.folder = workdir.absolute() / "checkpoints"
+        self.folder = (workdir if places.is_remote(workdir) else workdir.absolute()) / "checkpoints"
         self.unreadable: list[str] = []
         self.changed: list[str] = []  # settings that `restore` found changed on purpose
         preserve = ocp.training.preservation_policies
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            with places.reached(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
             self._orbax = ocp.training.Checkpointer(
                 self.folder,
                 save_decision_policy=_Always(),

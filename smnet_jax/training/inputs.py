@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from smnet_jax.data.pipeline import Loader, Transform, make_loader
 from smnet_jax.data.sources import Concatenated, Example, Source, Subset, holdout, picture_hash
 from smnet_jax.data.synthetic import SyntheticFolder
 from smnet_jax.errors import InputError
+from smnet_jax.host import places
 from smnet_jax.training.config import Config
 from smnet_jax.training.schedule import Span
 
@@ -94,7 +94,11 @@ def _exists(item: str) -> bool:
 def _is_there(item: str) -> bool:
     kind, colon, rest = item.strip().partition(":")
     path = rest if colon and kind in KINDS else item.strip()
-    return bool(path) and Path(path).expanduser().exists()
+    if not path or (places.has_scheme(path) and "," not in path and "*" not in path):
+        return False  # a bucket is asked only where it matters
+    found = places.place(path)
+    with places.reached(found):
+        return found.exists()
 
 
 KINDS = ("dummy", "synthetic", "tfds", "list")
@@ -108,30 +112,32 @@ def _open_one(name: str, config: Config, progress: bool) -> tuple[Source, Source
         least, what = config.crop, "the crop"
     if config.holdout and least < LEAST_TO_SCORE:
         least, what = LEAST_TO_SCORE, "SSIM's window"
-    kind, colon, rest = name.partition(":")
-    if colon and rest.startswith("//"):
-        raise InputError(f"data {name}: only folders of this machine are read; copy or mount it and give its path")
+    kind, _, rest = name.partition(":")
     if kind == "dummy":
         if not rest.isdigit() or not 1 <= int(rest) <= 10_000:
             raise InputError(f"data {name}: dummy:N wants a number from 1 to 10000")
         return DummyPairs(int(rest), size=max(64, least), seed=config.seed), None, []
     if kind == "synthetic":
-        folder = Path(rest).expanduser()
+        folder = places.place(rest)
         return SyntheticFolder(folder, seed=config.seed, at_least=least, progress=progress), None, []
     if kind == "tfds":
         from smnet_jax.data.tfds_records import open_tfds  # needs the extra `tfds`
 
-        train = open_tfds(Path(rest).expanduser(), "train")
+        folder = places.place(rest)
+        if places.is_remote(folder):
+            raise InputError(f"data {name}: a prepared data set is read from this machine; mount or copy it")
+        train = open_tfds(folder, "train")
         if train is None:
             raise InputError(f"data {name}: this data set has no split train")
-        return train, open_tfds(Path(rest).expanduser(), "test"), []
+        return train, open_tfds(folder, "test"), []
     if kind == "list":
         layout, root = layouts.read_list(rest), rest
     else:
-        folder = Path(name).expanduser()
-        if not folder.is_dir():
-            raise InputError(f"data {name}: no such folder; give --data a folder with train/low and train/high")
-        layout, root = layouts.recognise(folder, config.pair_names), str(folder)
+        folder = places.place(name)
+        with places.reached(folder):
+            if not folder.is_dir():
+                raise InputError(f"data {name}: no such folder; give --data a folder with train/low and train/high")
+            layout, root = layouts.recognise(folder, config.pair_names), str(folder)
     notes = [f"data {layout.told}"]
 
     def open_pairs(pairs: Sequence[layouts.Pair], least: int, what: str) -> PairedFolder:

@@ -4,8 +4,8 @@ import contextlib
 import json
 import math
 import os
-import re
 import secrets
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from smnet_jax.errors import InputError
+from smnet_jax.host import places
+from smnet_jax.host.atomic_files import replacing
 
 PLAIN_SECONDS = 30.0  # between lines of progress where there is no terminal to draw in
+MIRROR_SECONDS = 60.0  # between copies of the log to a bucket
 
 
 class Log:
@@ -30,12 +33,20 @@ class Log:
         write: bool = True,
         wandb: dict[str, Any] | None = None,
     ):
-        """`wandb`: the run's settings, to tell Weights & Biases too. Raises InputError where it is not installed."""
+        """`wandb`: the run's settings, to tell Weights & Biases too. Raises InputError where it is not installed.
+
+        Of a `workdir` in a bucket, to which nothing can be appended, the log is written here and copied there every
+        minute and with each checkpoint.
+        """
         self.path = workdir / "metrics.jsonl"
         self._write = write
-        self._wandb = _Wandb(workdir, wandb) if write and wandb is not None else None
+        self._folder, self._mirror = workdir, None
+        if places.is_remote(workdir):
+            self._spool = tempfile.TemporaryDirectory(prefix="smnet-log-")
+            self._folder = Path(self._spool.name)
+            self._mirror = places.Mirror(self._folder, workdir, MIRROR_SECONDS)
+        self._wandb = _Wandb(workdir, self._folder, wandb) if write and wandb is not None else None
         self._tensorboard: _TensorBoard | None = None
-        self._workdir = workdir
         self._total = total_steps
         self._last_line = -PLAIN_SECONDS
         self.console = Console(stderr=True)
@@ -56,10 +67,9 @@ class Log:
         if self._write:
             kept = [json.dumps(record) for record in read(self.path) if record["step"] <= step]
             try:
-                temporary = self.path.with_suffix(".tmp")
-                temporary.write_text("".join(line + "\n" for line in kept))
-                temporary.replace(self.path)
-                self._tensorboard = _TensorBoard(self._workdir / "tensorboard", step + 1)
+                with replacing(self._folder / self.path.name) as temporary:
+                    temporary.write_text("".join(line + "\n" for line in kept))
+                self._tensorboard = _TensorBoard(self._folder / "tensorboard", step + 1)
             except OSError as error:
                 raise InputError(
                     f"{self.path}: cannot be written ({error.strerror}); choose another --workdir"
@@ -77,7 +87,7 @@ class Log:
         # JSON has no NaN: null says "not a number" to every reader.
         plain = {name: value if math.isfinite(value) else None for name, value in values.items()}
         try:
-            with self.path.open("a") as file:
+            with (self._folder / self.path.name).open("a") as file:
                 file.write(json.dumps({"kind": kind, "step": step, "time": round(time.time(), 3), **plain}) + "\n")
             if self._tensorboard is not None:
                 self._tensorboard.scalars(step, {f"{kind}/{name}": value for name, value in values.items()})
@@ -88,6 +98,19 @@ class Log:
                 f"{self.path}: cannot be written ({error.strerror}); make room or make it writable and give the same "
                 "command again: it continues from the last finished checkpoint"
             ) from error
+        if self._mirror is not None:
+            self._mirror.now_and_then()
+
+    def flush(self) -> None:
+        """Before a checkpoint: what is told of the steps before it is in the workdir, also where that is a bucket."""
+        if self._write and self._mirror is not None:
+            self._mirror.now()
+            if self._mirror.failed is not None:
+                self.say(f"the log will be copied later: {self._mirror.failed}")
+
+    def records(self) -> list[dict[str, Any]]:
+        """What has been recorded."""
+        return read(self._folder / self.path.name)
 
     def picture(self, step: int, name: str, picture: np.ndarray) -> None:
         """A picture (H, W, 3) uint8 to TensorBoard."""
@@ -115,6 +138,9 @@ class Log:
                 self._tensorboard.close()
         if self._wandb is not None:
             self._wandb.close()
+        if self._mirror is not None:
+            self.flush()
+            self._spool.cleanup()
 
 
 class _TensorBoard:
@@ -152,12 +178,13 @@ class _Wandb:
     """A run at Weights & Biases, the same one when the training continues. WANDB_MODE, WANDB_PROJECT and its other
     variables say where to."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any]):
+    def __init__(self, workdir: Path, folder: Path, settings: dict[str, Any]):
+        """`workdir` keeps the run's id; its files lie in `folder`, of this machine."""
         try:
             import wandb
         except ImportError as error:
             raise InputError("log wandb: wandb is not installed; pip install 'smnet-jax[wandb]'") from error
-        kept = folder / "wandb.id"
+        kept = workdir / "wandb.id"
         if not kept.exists():
             kept.write_text(secrets.token_hex(4) + "\n", encoding="ascii")
         try:
@@ -165,7 +192,7 @@ class _Wandb:
                 project=os.environ.get("WANDB_PROJECT", "smnet"),
                 dir=folder,
                 id=kept.read_text(encoding="ascii").strip(),
-                name=os.environ.get("WANDB_NAME", folder.name),
+                name=os.environ.get("WANDB_NAME", workdir.name),
                 resume="allow",
                 config=settings,
                 settings=wandb.Settings(silent=True, disable_git=True, save_code=False),
@@ -185,10 +212,12 @@ class _Wandb:
 
 def read(path: Path) -> list[dict[str, Any]]:
     """The records of a metrics.jsonl; a last line cut off by a kill is left out."""
-    if not path.exists():
-        return []
+    with places.reached(path):
+        if not path.exists():
+            return []
+        text = path.read_text()
     records = []
-    for line in path.read_text().splitlines():
+    for line in text.splitlines():
         try:
             records.append(json.loads(line))
         except ValueError:
@@ -198,12 +227,11 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def make_workdir(workdir: Path) -> None:
     """Raise InputError unless `workdir` is, or can be made, a folder that takes files."""
-    if re.match(r"[a-z][a-z0-9+.-]+:/", str(workdir)):
-        raise InputError(f"{workdir}: only folders of this machine are written; mount the bucket and give its path")
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        probe = workdir / f".probe-{os.getpid()}"
-        probe.write_text("")
-        probe.unlink()
+        with places.reached(workdir):
+            workdir.mkdir(parents=True, exist_ok=True)
+            probe = workdir / f".probe-{os.getpid()}"
+            probe.write_text("")
+            probe.unlink()
     except OSError as error:
         raise InputError(f"{workdir}: cannot be written ({error.strerror}); choose another --workdir") from error

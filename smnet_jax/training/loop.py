@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import errno
 import json
+import os
 import signal
 import threading
 import time
@@ -19,7 +20,7 @@ from smnet_jax.checkpoints import partial, weights
 from smnet_jax.data.sources import fingerprint
 from smnet_jax.errors import InputError
 from smnet_jax.hardware import model_flops, specs, trace
-from smnet_jax.host import root_logger
+from smnet_jax.host import places, root_logger
 from smnet_jax.host.atomic_files import replacing
 from smnet_jax.network.initialisation import add_colour_path, initialise
 from smnet_jax.training import config as configs
@@ -51,17 +52,20 @@ class Outcome:
     signal: int
 
 
-def train(config: Config, workdir: Path, resume_with: Collection[str] = ()) -> Outcome:
+def train(config: Config, workdir: str | os.PathLike[str], resume_with: Collection[str] = ()) -> Outcome:
     """Train as `config` says, in `workdir`; the same call continues a run that was stopped or killed.
 
     A run continues with its own settings only, but for those that `resume_with` names (more epochs, another rate).
 
-    `workdir` gets config.json, checkpoints/, metrics.jsonl, tensorboard/, pictures/STEP.png at each evaluation, best/
-    (weights with the highest PSNR) and at the end weights/ and curves.png. SIGTERM and SIGINT save a checkpoint and
-    return. One run at a time works in it.
+    `workdir`, a folder or gs://BUCKET/FOLDER, gets config.json, checkpoints/, metrics.jsonl, tensorboard/,
+    pictures/STEP.png at each evaluation, best/ (weights with the highest PSNR) and at the end weights/ and curves.png.
+    SIGTERM and SIGINT save a checkpoint and return. One run at a time works in it.
     Raises InputError for what the user can mend.
     """
     configs.check(config)
+    workdir = places.place(workdir)
+    if config.profile and places.is_remote(workdir):
+        raise InputError(f"{workdir}: a profile is written to a folder of this machine; leave out --profile")
     log.make_workdir(workdir)
     parallel.prepare_cpu_devices(-(-config.devices // config.processes))
     hosts.join(config)
@@ -365,6 +369,7 @@ class Run:
     def _save(self, scores: dict[str, float] | None) -> None:
         run = {"pairs": len(self.pairs), "trained": self._trained, "history": self.history, "data_on": self.data_on}
         with self.clock.part("checkpoint"):
+            self.log.flush()
             self.checkpoints.save(self.state, self.config, run, scores)
 
     def _restore_or_start(self, resume_with: Collection[str]) -> resident.Place:
@@ -441,7 +446,7 @@ class Run:
         if hosts.is_writer():
             self.log.say(f"time, {self.clock.told()}")
             self._write_weights("weights")
-            pictures.curves(self.workdir / "curves.png", log.read(self.log.path))
+            pictures.curves(self.workdir / "curves.png", self.log.records())
             self.log.say(f"done: {self.workdir / 'weights'}, {self.workdir / 'curves.png'}")
 
     def _headline(self) -> str:

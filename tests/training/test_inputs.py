@@ -116,9 +116,9 @@ def test_commas_stars_and_the_home_folder_in_paths(folder, tmp_path, monkeypatch
         split_data("dummy:3*0")
 
 
-def test_a_bucket_is_refused_in_a_line():
-    with pytest.raises(InputError, match="gs://bucket/lol: only folders of this machine"):
-        open_("gs://bucket/lol")
+def test_other_schemes_than_gs_are_refused_in_a_line():
+    with pytest.raises(InputError, match="s3://bucket/lol: only folders of this machine and gs://"):
+        open_("s3://bucket/lol")
 
 
 def test_pictures_smaller_than_the_crop_stop_the_run_by_name(folder):

@@ -39,7 +39,7 @@ def test_another_hosts_run_is_alive_as_long_as_it_writes(tmp_path):
     other = {"process": 7, "host": "other", "boot": "x", "since": "2026-01-01T00:00:00+00:00"}
     over = threading.Event()
     holder.write_text(json.dumps({**other, "beat": 0}))
-    thread = threading.Thread(target=lock._beat, args=(holder, other, over))
+    thread = threading.Thread(target=lock._beat, args=(holder, other, over, 0.02))
     thread.start()
     try:
         with pytest.raises(InputError, match="process 7 on other since 2026"), lock.held(tmp_path):

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,13 +58,6 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         log.make_workdir(tmp_path / "taken")
-
-
-def test_a_bucket_is_refused_and_no_folder_of_its_name_appears(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="only folders of this machine"):
-        log.make_workdir(Path("gs://bucket/run"))
-    assert not list(tmp_path.iterdir())
 
 
 def test_without_a_terminal_there_are_lines_at_intervals(tmp_path, monkeypatch, capsys):
