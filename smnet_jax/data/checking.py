@@ -40,8 +40,8 @@ def pictures_in(folder: str | os.PathLike[str], *, nested: bool = False) -> list
 
     if places.is_remote(folder):
         with places.reached(folder):
-            found = [path for path in (places.walk(folder) if nested else folder.iterdir()) if shown(path)]
-        return sorted(path for path in found if path.suffix.lower() in SUFFIXES)
+            remote = [path for path in (places.walk(folder) if nested else folder.iterdir()) if shown(path)]
+        return sorted(path for path in remote if path.suffix.lower() in SUFFIXES)
     try:
         listed = list(folder.iterdir())  # rglob is silent about a folder that cannot be read
         found = (p for p in (folder.rglob("*") if nested else listed) if p.suffix.lower() in SUFFIXES and shown(p))

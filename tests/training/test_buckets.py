@@ -68,11 +68,11 @@ def pictures(bucket):
 
 def test_pictures_in_a_bucket(pictures):
     data = open_data(dataclasses.replace(CONFIG, data=pictures))
-    assert (len(data.training), len(data.evaluation)) == (6, 2)
+    assert data.evaluation is not None and (len(data.training), len(data.evaluation)) == (6, 2)
     assert "gs://data/lol/our485: low/high, 6 pairs" in data.notes[0]
     assert split_data(f"{pictures},{pictures}*2") == [(pictures, 1), (pictures, 2)]
     fake_gcs.put("data/pairs.csv", b"low,high\nlol/our485/low/1.png,gs://data/lol/our485/high/1.png\n")
-    (only,) = open_data(dataclasses.replace(CONFIG, data="list:gs://data/pairs.csv")).training
+    only = open_data(dataclasses.replace(CONFIG, data="list:gs://data/pairs.csv")).training[0]
     np.testing.assert_array_equal(only["low"], only["high"] // 4)
     photos = open_data(dataclasses.replace(CONFIG, data=f"synthetic:{pictures}/our485/high"))
     assert len(photos.training) == 6
