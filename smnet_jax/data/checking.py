@@ -14,6 +14,7 @@ from smnet_jax.data.decoding import SUFFIXES, decode
 from smnet_jax.data.sources import picture_hash
 from smnet_jax.errors import InputError
 from smnet_jax.host import places
+from smnet_jax.images import naming
 
 LISTED = 20  # problems named in one message; a thousand names help nobody
 
@@ -28,26 +29,30 @@ def complain(where: str | os.PathLike[str], problems: Sequence[str], remedy: str
 
 
 def pictures_in(folder: str | os.PathLike[str], *, nested: bool = False) -> list[Path]:
-    """The folder's picture files by name, with those in folders below where `nested`; hidden files, pipes, macOS's
-    __MACOSX and other suffixes (Thumbs.db, a readme) are passed over.
+    """The folder's picture files by name, as `naming.pictures_below` lists them, with those in folders below where
+    `nested`. Links that lead nowhere and photos that need an extra count, so that they are named with the remedy.
 
-    A link that leads nowhere counts, so that it is named as missing.
+    Raises InputError for a folder that cannot be read.
     """
     folder = places.place(folder)
-
-    def shown(path: Path) -> bool:
-        return not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
-
     if places.is_remote(folder):
-        with places.reached(folder):
-            remote = [path for path in (places.walk(folder) if nested else folder.iterdir()) if shown(path)]
-        return sorted(path for path in remote if path.suffix.lower() in SUFFIXES)
+        return _pictures_in_bucket(folder, nested)
+    passed: list[Path] = []
     try:
-        listed = list(folder.iterdir())  # rglob is silent about a folder that cannot be read
-        found = (p for p in (folder.rglob("*") if nested else listed) if p.suffix.lower() in SUFFIXES and shown(p))
-        return sorted(p for p in found if os.path.isfile(p) or not os.path.exists(p))  # noqa: PTH110, PTH113
+        os.listdir(folder)  # noqa: PTH208  the listing is silent about a folder that cannot be read
+        found = list(naming.pictures_below(folder, passed=passed, nested=nested))
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror}; name a folder of pictures that can be read") from error
+    found += [p for p in passed if os.path.isfile(p) or not os.path.exists(p)]  # noqa: PTH110, PTH113  these never raise
+    return sorted(path for path in found if path.suffix.lower() in SUFFIXES)
+
+
+def _pictures_in_bucket(folder: Path, nested: bool) -> list[Path]:
+    with places.reached(folder):
+        found = list(places.walk(folder) if nested else folder.iterdir())
+    hidden = (".", "__MACOSX")
+    shown = (path for path in found if not any(part.startswith(hidden) for part in path.relative_to(folder).parts))
+    return sorted(path for path in shown if path.suffix.lower() in SUFFIXES)
 
 
 @dataclasses.dataclass(frozen=True)

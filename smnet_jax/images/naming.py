@@ -92,15 +92,19 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def pictures_below(folder: Path, outside: Path | None = None, passed: list[Path] | None = None) -> Iterator[Path]:
-    """Every readable picture below `folder` by its suffix, sorted; nothing hidden, nothing in `outside` if inside.
+def pictures_below(
+    folder: Path, outside: Path | None = None, passed: list[Path] | None = None, *, nested: bool = True
+) -> Iterator[Path]:
+    """Every readable picture by its suffix, folder by folder, sorted: in `folder` and, if `nested`, in those below.
 
-    `passed` receives the other files, pipes and dangling links included, and folders that cannot be listed.
+    Nothing hidden, nothing in macOS's __MACOSX, nothing in `outside` if that lies inside. `passed` receives the other
+    files, pipes and dangling links included, and folders that cannot be listed.
     """
     passed = [] if passed is None else passed
     shut = os.path.realpath(outside) if outside else None
     for root, folders, files in os.walk(folder, onerror=lambda error: passed.append(Path(error.filename))):
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and os.path.realpath(Path(root) / f) != shut)
+        shown = sorted(f for f in folders if nested and not f.startswith((".", "__MACOSX")))
+        folders[:] = [f for f in shown if os.path.realpath(Path(root) / f) != shut]
         for name in sorted(files):
             path = Path(root) / name
             if name.startswith("."):

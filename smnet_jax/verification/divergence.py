@@ -18,8 +18,9 @@ import torch
 from smnet_jax.checkpoints.architecture import Architecture
 from smnet_jax.checkpoints.trees import flatten
 from smnet_jax.network.model import SMNet
-from smnet_jax.training.config import Config
-from smnet_jax.training.step import init_state, make_loss, make_optimizer, train_step
+from smnet_jax.training import parallel
+from smnet_jax.training.config import Config, Stage
+from smnet_jax.training.step import init_state, make_step
 from smnet_jax.verification import torch_losses, torch_stages
 from smnet_jax.verification.inputs import target
 from smnet_jax.verification.stages import LEARNING_RATE, Arrays
@@ -83,25 +84,17 @@ def _distance(a: Arrays, b: Arrays) -> float:
 def _ours(
     architecture: Architecture, params: Any, batches: Sequence[np.ndarray], vgg: Any
 ) -> Iterator[tuple[float, Arrays]]:
+    config = Config(ema=0, devices=1, accumulate=1)
     model = SMNet(**vars(architecture), precision="highest")
-    config = Config(ema=0)
-
-    @jax.jit
-    def step(state: Any, batch: Any, vgg: Any) -> Any:
-        return train_step(
-            state,
-            batch,
-            vgg,
-            loss=make_loss(config, model, "recipe"),
-            optimizer=make_optimizer(config),
-            rate=lambda _: jnp.float32(LEARNING_RATE),
-        )
-
-    state = init_state(config, jax.tree.map(jnp.asarray, params))
+    mesh = parallel.make_mesh(config)
+    stage = Stage(len(batches), batches[0].shape[1], len(batches[0]), "recipe")
+    step = make_step(config, mesh, stage, lambda _: jnp.float32(LEARNING_RATE), model).compiled
+    state = parallel.replicate(init_state(config, params), mesh)
     for low in batches:
+        batch = parallel.share_batch({"low": low, "high": target(low)}, mesh)
         with jax.default_matmul_precision("highest"):  # of VGG16's products too
-            state, scalars = step(state, {"low": low, "high": target(low)}, vgg)
-        yield float(scalars["loss"]), flatten(state.params)
+            state, scalars = step(state, batch, vgg)
+        yield float(scalars["loss"]), flatten(jax.tree.map(np.array, state.params))  # copies: the step takes the state
 
 
 def _torchs(

@@ -11,7 +11,17 @@ from smnet_jax.images.naming import Job
 @pytest.fixture
 def tree(tmp_path, monkeypatch) -> Path:
     """Pictures, and what lies between pictures."""
-    for name in ("a.jpg", "a.png", "B.JPEG", "notes.txt", ".hidden.jpg", "deep/c.webp", "deep/er/d.tiff", ".git/e.png"):
+    for name in (
+        "a.jpg",
+        "a.png",
+        "B.JPEG",
+        "notes.txt",
+        ".hidden.jpg",
+        "deep/c.webp",
+        "deep/er/d.tiff",
+        ".git/e.png",
+        "__MACOSX/f.png",
+    ):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_bytes(b"x")
     monkeypatch.chdir(tmp_path)
