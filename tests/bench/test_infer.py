@@ -56,7 +56,7 @@ def test_bfloat16_is_labelled_and_near(capsys):
 
 
 def test_operations_are_those_of_the_published_network():
-    """SPEC: 32.0 G multiplications and additions at 128x128, width 64, lol."""
+    """32.0 G multiplications and additions at 128x128, width 64, lol, as published."""
     pytest.importorskip("torch")
     eager = baselines.build("PyTorch eager", "lol", 64, 32, 32)
     assert eager.operations is not None

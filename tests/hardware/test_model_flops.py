@@ -11,7 +11,7 @@ from smnet_jax.vgg16 import CONVOLUTIONS, vgg16_features
 
 @pytest.mark.parametrize(("height", "breadth", "macs"), [(128, 128, 32.0e9), (256, 256, 128.1e9), (400, 600, 469e9)])
 def test_the_published_totals(height, breadth, macs):
-    """SPEC section 1: multiplications and additions of lol at width 64, to the digits given."""
+    """Multiplications and additions of the published lol at width 64, counted from its layers."""
     assert model_flops.forward(height, breadth) / 2 == pytest.approx(macs, rel=2e-3)
 
 
