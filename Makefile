@@ -61,7 +61,8 @@ test-slow: setup
 # The tests of rounding once more with the instruction set held down to AVX2: bounds that hold on one processor only are
 # none. XLA, PyTorch and oneDNN each have a switch of their own.
 NUMERIC := tests/network tests/verification/test_torch_model.py tests/export/test_onnx_graph.py tests/test_losses.py \
-	tests/test_vgg16.py tests/training/test_step.py tests/training/test_nonsmooth.py tests/training/test_hosts.py
+	tests/test_vgg16.py tests/training/test_step.py tests/training/test_nonsmooth.py tests/training/test_hosts.py \
+	tests/metrics tests/evaluation/test_protocol.py tests/exposure tests/export/test_exposure_graph.py
 test-avx2: setup
 	XLA_FLAGS=--xla_cpu_max_isa=AVX2 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 \
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(NUMERIC)

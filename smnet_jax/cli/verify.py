@@ -159,9 +159,16 @@ def _compared(
     from smnet_jax.verification.comparison import first_outside
 
     with say.status("compiling the network") as status:
-        outcomes = check.check_forward(
-            architecture, params, references, done=lambda mode: status.update(f"done: {mode}")
-        )
+
+        def tell(outcome: check.Outcome) -> None:
+            largest = max(d.relative for d in outcome.differences)
+            told = f"{architecture.variant}, {outcome.mode.name}: {largest:.1e}, allowed {outcome.mode.tolerance:.0e}"
+            if say.is_terminal:
+                status.update(told)
+            else:  # kept in a file, so that what was found stays if this is cut off
+                say.print(told, soft_wrap=True, markup=False)
+
+        outcomes = check.check_forward(architecture, params, references, done=tell)
         trained = []
         if vgg[0] is not None:
             status.update("gradients")

@@ -58,14 +58,14 @@ def check_forward(
     params: Any,
     references: Sequence[Reference],
     *,
-    done: Callable[[str], None] = lambda _: None,
+    done: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
     """Every mode against the references; `done` hears of each finished one."""
     variables = {"params": jax.tree.map(jnp.asarray, params)}
     outcomes = []
     for mode in modes.all_modes(jax.default_backend()):
         outcomes.append(_check_mode(mode, architecture, variables, references))
-        done(mode.name)
+        done(outcomes[-1])
     return outcomes
 
 

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from smnet_jax.checkpoints.torch_layout import layout
+from smnet_jax.network.cpu import winograd
 
 UNIT = 2.0**-24
 """The largest relative error of one float32 rounding."""
@@ -62,6 +63,22 @@ def summed(products: int, magnitudes: Any) -> float:
     operations one behind the other count together, with the magnitudes that all of them give on absolute values.
     """
     return 2 * UNIT * math.sqrt(products) * float(np.max(np.abs(magnitudes)))
+
+
+def filtered(by: winograd.Filter, products: int) -> float:
+    """Between a convolution by fewer products and the plain one, of normal numbers: over the largest magnitude.
+
+    Each of the filter's products is a sum of `products` (channels and columns) of a sum of inputs times a sum of taps.
+    Their sizes are the lengths of the rows of `by.inputs` and `by.kernels`; by `forward`'s count such a sum is wrong by
+    sqrt(products / 6) UNIT of its size, and the sums before and after it add a rounding or two each: 3 for 1 / 6 of a
+    product. `by.outputs` adds what is wrong as squares. The plain sum has its own error, for all taps. Both maxima are
+    over few numbers: twice the deviation.
+    """
+    inputs, kernels, outputs = (np.array(table) for table in by)
+    taps = kernels.shape[1]
+    sizes = np.linalg.norm(inputs, axis=1) * np.linalg.norm(kernels, axis=1)
+    gain = float(np.max(np.sum(np.square(outputs * sizes), axis=1))) / taps
+    return 2 * UNIT * math.sqrt(gain * (products / 6 + 3) + taps * products / 6)
 
 
 def vgg_features() -> tuple[float, ...]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from smnet_jax.network import layers, tpu
+from tests.support import tolerances
 
 
 def plain(a, slope, kernel):
@@ -30,16 +31,24 @@ def test_down_and_its_gradients(rng, ours, slope, size):
     kernel = jnp.asarray(rng.normal(size=(1, 1, 3, 6)), jnp.float32)
     weights = jnp.asarray(rng.normal(size=(2, size[0] // 2, size[1] // 2, 6)), jnp.float32)
 
-    def weighted(f):
+    def weighted(f, weights=weights):
         return lambda *of: ((y := f(*of)) * weights).sum() + (y**2).sum()
 
+    # Negative values with the slope -1 are their magnitudes, and so is all that is made of them.
+    sized = -jnp.abs(a), jnp.float32(-1), jnp.abs(kernel)
+    products = 3 * 3 * 3  # of one result: 3x3 pixels of 3 channels
     with jax.default_matmul_precision("highest"):
         of = a, jnp.float32(slope), kernel
-        np.testing.assert_allclose(ours(*of), plain(*of), atol=1e-5)
+        bound = tolerances.summed(products, plain(*sized))
+        np.testing.assert_allclose(ours(*of), plain(*of), rtol=0, atol=bound)
         found, wanted = (jax.grad(weighted(f), argnums=(0, 1, 2))(*of) for f in (ours, plain))
-    for x, y in zip(found, wanted, strict=True):
+        sizes = jax.grad(weighted(plain, jnp.abs(weights)), argnums=(0, 1, 2))(*sized)
+    # Of a gradient: those of the results that it sees, and one for each of these: for a value 4 results of 6 channels,
+    # for a kernel's number the results of one channel, for the slope everything.
+    seen = 4 * 6, weights.size // 6, a.size
+    for x, y, of_them, size in zip(found, wanted, seen, sizes, strict=True):
         assert x.shape == y.shape
-        np.testing.assert_allclose(x, y, atol=2e-5 * max(1, float(abs(y).max())))
+        np.testing.assert_allclose(x, y, rtol=0, atol=tolerances.summed(products + of_them, size))
 
 
 def test_uninitialised_pixels_have_no_gradient(rng):
