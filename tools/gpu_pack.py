@@ -22,6 +22,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from smnet_jax.images import formats
+
 REPO = Path(__file__).parents[1]
 CODE = ("smnet_jax", "configs", "pyproject.toml")
 # What the extra `train` needs beside the above, and what that needs in turn.
@@ -33,7 +35,7 @@ WHEELS = (
 )
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_24_x86_64", "manylinux_2_17_x86_64",
              "manylinux2014_x86_64", "manylinux1_x86_64")  # fmt: skip
-PICTURES = (".png", ".jpg", ".jpeg")
+PICTURES = formats.READ
 
 
 def main() -> None:
