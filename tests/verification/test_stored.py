@@ -23,9 +23,9 @@ def test_torch_still_computes_them(variant, frozen):
 
 def test_every_mode_passes_and_differs_as_it_should():
     architecture, params, reference, _ = stored.read("lol")
-    heard: list[str] = []
+    heard: list[check.Outcome] = []
     outcomes = check.check_forward(architecture, params, [reference], done=heard.append)
-    assert [outcome.mode.name for outcome in outcomes] == heard
+    assert outcomes == heard
     assert all(outcome.within for outcome in outcomes)
     by_name = {o.mode.name: max(d.relative for d in o.differences) for o in outcomes}
     assert list(by_name) == ["float32 gpu", "float32 cpu", "float32 tpu", "default", "bfloat16"]
