@@ -47,7 +47,9 @@ def test_twenty_steps_agree_with_one_device(differences, layout):
 
 @pytest.mark.parametrize("layout", ["resident", "resident, steps together", "resident, rows"])
 def test_pairs_on_the_devices_train_the_same_on_one_and_on_more(differences, layout):
-    assert differences[layout] <= 1e-5
+    """Any array of the state, after twenty steps of which each moves a weight by the rate at most."""
+    print(f"{layout}: {differences[layout]:.1e} apart")
+    assert differences[layout] <= tolerances.ADAM * 20 * Config().learning_rate
 
 
 @pytest.mark.parametrize("layout", ["jit", "pmap", "accumulated", "accumulated under pmap"])
