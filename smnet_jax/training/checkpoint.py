@@ -3,6 +3,7 @@
 import copy
 import logging
 import math
+import threading
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ with root_logger.untouched():
     from orbax.checkpoint import v1 as ocp
 
 SCORE = "psnr"  # what "best" means
+ORBAX_SECONDS = 10.0  # to wait for a thread of Orbax's after a failure
 
 
 class Checkpoints:
@@ -124,6 +126,10 @@ class Checkpoints:
         try:
             self._orbax.close()
         finally:
+            # After a failure some still run, and log what has been told already.
+            for thread in threading.enumerate():
+                if type(thread).__module__.startswith("orbax."):
+                    thread.join(ORBAX_SECONDS)
             logging.getLogger("absl").setLevel(self._absl_level)
 
     def _score(self, metrics: dict[str, Any]) -> float:

@@ -73,6 +73,7 @@ def train(config: Config, workdir: str | os.PathLike[str], resume_with: Collecti
         stack.enter_context(root_logger.untouched())
         if hosts.is_writer():
             stack.enter_context(lock.held(workdir))
+        stack.enter_context(_waited_for())
         run = Run(config, workdir, resume_with)
         stopped = stack.enter_context(_stop_signals())
         try:
@@ -98,6 +99,19 @@ def _unwritable(error: BaseException, workdir: Path) -> InputError | None:
         f"{error.filename or workdir}: cannot be written ({error.strerror}); make room or make it writable and give "
         "the same command again: it continues from the last finished checkpoint"
     )
+
+
+@contextmanager
+def _waited_for() -> Iterator[None]:
+    """Python ends its pools when the main thread has ended, whichever other thread still trains: say what to do."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "after interpreter shutdown" not in str(error):
+            raise
+        raise InputError(
+            "train: the program ended while its thread trained; wait for it with join()"
+        ) from error
 
 
 class Run:

@@ -186,6 +186,17 @@ def test_trains_in_a_thread(tmp_path):
     assert outcomes and outcomes[0].finished
 
 
+def test_in_a_thread_that_nobody_waits_for_it_says_so(tmp_path, monkeypatch):
+    """Python shuts its pools down when the main thread has ended, whichever threads still run."""
+
+    def over(*_):
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    monkeypatch.setattr(loop.Run, "__init__", over)
+    with pytest.raises(InputError, match=r"wait for it with join\(\)"):
+        train(CONFIG, tmp_path)
+
+
 def test_starts_from_given_weights_that_may_be_gone_later(finished, tmp_path):
     given = shutil.copytree(finished / "weights", tmp_path / "given")
     config = dataclasses.replace(CONFIG, init=str(given), learning_rate=1e-30, steps=1, ema=0.0)
