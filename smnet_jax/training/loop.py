@@ -109,9 +109,7 @@ def _waited_for() -> Iterator[None]:
     except RuntimeError as error:
         if "after interpreter shutdown" not in str(error):
             raise
-        raise InputError(
-            "train: the program ended while its thread trained; wait for it with join()"
-        ) from error
+        raise InputError("train: the program ended while its thread trained; wait for it with join()") from error
 
 
 class Run:

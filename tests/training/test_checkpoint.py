@@ -1,8 +1,11 @@
 """Checkpoints: what comes back, which are kept, and what happens when one is damaged or cannot be written."""
 
 import dataclasses
+import logging
 import resource
 import shutil
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +144,23 @@ def test_a_full_disk_is_told_and_leaves_the_old_checkpoint(tmp_path, mesh):
     restored = later.restore(state_at(0), CONFIG, mesh)
     assert restored is not None and restored[0].step == 1
     later.close()
+
+
+def test_what_a_thread_of_orbax_still_logs_after_a_failure_is_not_shown(tmp_path, caplog):
+    class Late(threading.Thread):
+        def run(self):
+            time.sleep(0.3)
+            logging.getLogger("absl").error("a traceback of what has been told")
+
+    Late.__module__ = "orbax.checkpoint.futures"
+    checkpoints = Checkpoints(tmp_path, 3)
+    late = Late()
+    late.start()
+    checkpoints.close()
+    late.join()
+    assert not caplog.records
+    logging.getLogger("absl").error("somebody else's")  # heard again
+    assert [record.message for record in caplog.records] == ["somebody else's"]
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
