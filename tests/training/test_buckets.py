@@ -6,6 +6,7 @@ import signal
 import socket
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,9 +20,11 @@ from smnet_jax import InputError
 from smnet_jax.checkpoints import weights
 from smnet_jax.host import places
 from smnet_jax.training import config as configs
-from smnet_jax.training import lock, log, loop
+from smnet_jax.training import lock, log, loop, parallel
+from smnet_jax.training.checkpoint import Checkpoints
 from smnet_jax.training.inputs import open_data, split_data
 from smnet_jax.training.loop import train
+from smnet_jax.training.step import init_state
 from tests.support import fake_gcs
 
 CONFIG = dataclasses.replace(
@@ -54,6 +57,11 @@ def bucket():
 
 
 @pytest.fixture(scope="module")
+def mesh():
+    return parallel.make_mesh(CONFIG)
+
+
+@pytest.fixture(scope="module")
 def pictures(bucket):
     """Six pairs in gs://data/lol, as LOL is downloaded, with two test pairs."""
     for folder, count in (("our485", 6), ("eval15", 2)):
@@ -78,6 +86,48 @@ def test_pictures_in_a_bucket(pictures):
     assert len(photos.training) == 6
 
 
+def test_checkpoints_are_written_kept_and_read_there(mesh):
+    """Two are left of three, none half written, and the newest comes back, also as weights."""
+
+    def opened():
+        return Checkpoints(places.place("gs://runs/kept"), 2)
+
+    def state(step):
+        made = init_state(CONFIG, {"w": jnp.full((40, 50), 0.5 * step)})
+        return dataclasses.replace(made, step=jnp.int32(step))
+
+    checkpoints = opened()
+    for step in (1, 2, 3):
+        checkpoints.save(state(step), CONFIG, {"pairs": 5, "history": []}, None)
+    checkpoints.wait()
+    checkpoints.close()
+    below = "runs/kept/checkpoints/"
+    assert {name.removeprefix(below).split("/")[0] for name in fake_gcs.OBJECTS if name.startswith(below)} == {"2", "3"}
+    again = opened()
+    restored = again.restore(state(0), CONFIG, mesh)
+    again.close()
+    assert restored is not None and int(restored[0].step) == 3
+    np.testing.assert_array_equal(restored[0].params["w"], np.full((40, 50), 1.5))
+
+
+def test_weights_are_written_replaced_and_read_there(fixtures):
+    given = weights.read(fixtures / "golden/lol_dim8.pth")
+    for name in ("first", "second"):
+        weights.save(places.place("gs://runs/w/weights"), given.architecture, given.params, {"told": name})
+    for source in ("gs://runs/w/weights", "gs://runs/w", places.place("gs://runs/w")):
+        read = weights.read(source)
+        assert read.about["told"] == "second"
+        np.testing.assert_equal(read.params, given.params)
+    fake_gcs.put("runs/w/net.pth", (fixtures / "golden/lol_dim8.pth").read_bytes())
+    np.testing.assert_equal(weights.read("gs://runs/w/net.pth").params, given.params)
+    fake_gcs.put("runs/full/notes.txt", b"")
+    with pytest.raises(InputError, match=r"gs://runs/full: holds notes\.txt"):
+        weights.save(places.place("gs://runs/full"), given.architecture, given.params)
+    with pytest.raises(InputError, match="gs://runs/none: there are no weights here"):
+        weights.read("gs://runs/none")
+
+
+@pytest.mark.slow
 def test_a_run_is_stopped_and_continued(pictures, monkeypatch, capfd):
     config = dataclasses.replace(CONFIG, data=pictures)
     tell = loop.Run._tell
