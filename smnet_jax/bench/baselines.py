@@ -23,7 +23,7 @@ NAMES = ("smnet-jax", *TORCH, "ONNX Runtime", *BFLOAT16, BFLOAT16_COMPILED)
 
 
 @dataclass(frozen=True)
-class Contender:
+class Runtime:
     """`run` computes the picture and waits for it, `fetch` makes what it gives (1,H,W,3) float32 here; `operations` are
     the floating-point operations that takes, if known."""
 
@@ -32,7 +32,7 @@ class Contender:
     fetch: Callable[[Any], np.ndarray] = np.asarray
 
 
-def build(name: str, variant: str, width: int, height: int, image_width: int, tf32: bool = False) -> Contender:
+def build(name: str, variant: str, width: int, height: int, image_width: int, tf32: bool = False) -> Runtime:
     """Prepare and compile; the picture is `height` x `image_width`. `tf32`: on a GPU, let float32 products round their
     inputs to TF32. Raises Missing."""
     model, variables, low = _case(variant, width, height, image_width)
@@ -56,13 +56,13 @@ def _case(variant: str, width: int, height: int, image_width: int) -> tuple[Any,
     return model, initialise(model, seed=0), low
 
 
-def _ours(model: Any, variables: Any, low: np.ndarray) -> Contender:
+def _ours(model: Any, variables: Any, low: np.ndarray) -> Runtime:
     import jax
 
     variables, low = jax.device_put((variables, low))
     whole = jax.jit(model.apply).lower(variables, low).cost_analysis() or {}  # of a loop it counts one turn
     compiled = jax.jit(model.for_inference(*low.shape[:2]).apply).lower(variables, low).compile()
-    return Contender(lambda: compiled(variables, low).block_until_ready(), whole.get("flops"))
+    return Runtime(lambda: compiled(variables, low).block_until_ready(), whole.get("flops"))
 
 
 def _on_gpu() -> bool:
@@ -71,7 +71,7 @@ def _on_gpu() -> bool:
     return jax.default_backend() == "gpu"
 
 
-def _torch(name: str, model: Any, variables: Any, low: np.ndarray, tf32: bool = False) -> Contender:
+def _torch(name: str, model: Any, variables: Any, low: np.ndarray, tf32: bool = False) -> Runtime:
     device = torch_device.beside_jax()
     if name == BFLOAT16_COMPILED and device.name == "cpu":
         raise Missing("is for GPUs")
@@ -110,10 +110,10 @@ def _torch(name: str, model: Any, variables: Any, low: np.ndarray, tf32: bool = 
             if not compiled:
                 raise
             raise Missing(f"torch.compile failed ({(str(error).splitlines() or [''])[0][:200]})") from error
-    return Contender(run, operations, lambda found: found.float().permute(0, 2, 3, 1).cpu().numpy())
+    return Runtime(run, operations, lambda found: found.float().permute(0, 2, 3, 1).cpu().numpy())
 
 
-def _onnx(model: Any, variables: Any, low: np.ndarray) -> Contender:
+def _onnx(model: Any, variables: Any, low: np.ndarray) -> Runtime:
     if _on_gpu():
         raise Missing("the onnxruntime of the extra `export` has no GPU")
     try:
@@ -125,4 +125,4 @@ def _onnx(model: Any, variables: Any, low: np.ndarray) -> Contender:
     except ImportError:
         raise Missing("onnxruntime is not installed") from None
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    return Contender(lambda: session.run(None, {session.get_inputs()[0].name: low})[0])
+    return Runtime(lambda: session.run(None, {session.get_inputs()[0].name: low})[0])

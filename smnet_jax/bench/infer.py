@@ -17,7 +17,7 @@ from smnet_jax.host import allocator
 SUMMARY = "one picture on this machine: smnet-jax, PyTorch, ONNX Runtime; float32, and bfloat16 for comparison"
 
 MATMUL = 3072  # large enough to show what the machine can do
-# Of the picture's largest value: such a contender computes something else.
+# Of the picture's largest value: such a runtime computes something else.
 _DISAGREES, _DISAGREES_TF32, _DISAGREES_BFLOAT16 = 1e-4, 1e-2, 5e-2
 
 
@@ -93,19 +93,19 @@ def measure(
     names: tuple[str, ...] = NAMES,
     tf32: bool = False,
 ) -> dict[str, Any]:
-    """Medians over rounds in which the contenders take turns, so that a busy minute hits all of them alike.
+    """Medians over rounds in which the runtimes take turns, so that a busy minute hits all of them alike.
 
     `seconds` by the clock, `cpu_seconds` over all threads of this process: of a machine that others use too, the
     latter say more.
     """
     import numpy as np
 
-    contenders, missing, pictures = {}, {}, {}
+    runtimes, missing, pictures = {}, {}, {}
     for name in names:
         say(f"{variant}: preparing {name}")
         try:
-            contenders[name] = build(name, variant, width, height, image_width, tf32)
-            pictures[name] = contenders[name].fetch(contenders[name].run())
+            runtimes[name] = build(name, variant, width, height, image_width, tf32)
+            pictures[name] = runtimes[name].fetch(runtimes[name].run())
         except Missing as error:
             missing[name] = str(error)
     reference = next(iter(pictures.values()))
@@ -114,20 +114,20 @@ def measure(
         allowed = _DISAGREES_TF32 if tf32 else _DISAGREES
         if not difference < (_DISAGREES_BFLOAT16 if "bfloat16" in name else allowed):
             raise RuntimeError(f"{name} differs by {difference:.1e} from {next(iter(pictures))}")
-    runs = {name: contender.run for name, contender in contenders.items()}
+    runs = {name: runtime.run for name, runtime in runtimes.items()}
     runs["matmul"] = machine.matmul(MATMUL)
     clocks = take_turns(runs, repeats, variant)
     peak = 2 * MATMUL**3 / statistics.median(clock for clock, _ in clocks["matmul"])
     rows = {}
-    for name, contender in contenders.items():
+    for name, runtime in runtimes.items():
         seconds = statistics.median(clock for clock, _ in clocks[name])
-        rate = None if contender.operations is None else contender.operations / seconds
+        rate = None if runtime.operations is None else runtime.operations / seconds
         rows[name] = {
             "seconds": seconds,
             "cpu_seconds": statistics.median(cpu for _, cpu in clocks[name]),
             "quartiles": np.percentile([clock for clock, _ in clocks[name]], (25, 75)).tolist(),
             "all_seconds": [clock for clock, _ in clocks[name]],
-            "operations": contender.operations,
+            "operations": runtime.operations,
             "rate": rate,
             "share_of_peak": None if rate is None else rate / peak,
             "difference": float(np.abs(pictures[name] - reference).max() / np.abs(reference).max()),
@@ -142,8 +142,8 @@ def memory(name: str, variant: str, width: int, height: int, image_width: int, t
 
 
 def _alone(name: str, *case: Any) -> int:
-    contender = build(name, *case)
-    contender.run()
+    runtime = build(name, *case)
+    runtime.run()
     return torch_device.peak_memory(name)
 
 

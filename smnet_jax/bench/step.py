@@ -15,7 +15,7 @@ from smnet_jax.errors import InputError
 
 SUMMARY = "one training step on this machine: smnet-jax, and PyTorch on the same device in several ways"
 
-# Relative, in the loss of the first steps: such a contender trains something else. TF32 has three bits more than
+# Relative, in the loss of the first steps: such a trainer trains something else. TF32 has three bits more than
 # bfloat16.
 _DISAGREES, _DISAGREES_TF32, _DISAGREES_BFLOAT16 = 1e-3, 4e-3, 3e-2
 
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
 def measure(
     case: trainers.Case, repeats: int, names: tuple[str, ...] = trainers.ON_CPU, cores: int = 1, *, parts: bool = False
 ) -> dict[str, Any]:
-    """Medians over rounds in which the contenders take turns, each training on from where it stands; compiling, and
+    """Medians over rounds in which the trainers take turns, each training on from where it stands; compiling, and
     choosing among kernels, was in two steps before."""
     import numpy as np
 

@@ -81,7 +81,7 @@ def share_the_card() -> None:
 
 
 def peak_memory(name: str) -> int:
-    """Bytes that the contender `name`, alone in this process, has held at most: of the GPU where it ran on one, as
+    """Bytes that the runtime `name`, alone in this process, has held at most: of the GPU where it ran on one, as
     its framework's allocator counts them; else of the process."""
     import jax
 

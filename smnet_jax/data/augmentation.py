@@ -21,7 +21,7 @@ def to_float(example: Example) -> Example:
 def crop_and_flip(example: Example, size: int, rng: np.random.Generator) -> Example:
     """One `size` x `size` window of `low` and `high`, then the same flips; names pass.
 
-    The corner is uniform over all windows inside the picture, as in the published code. Vertical flip, horizontal
+    The corner is uniform over all crops inside the picture, as in the published code. Vertical flip, horizontal
     flip and rotation by 180 degrees follow independently, each with probability 1/2.
     """
     height, width = example["high"].shape[:2]

@@ -48,10 +48,10 @@ class Augmentation:
         def cut(pictures: jax.Array) -> jax.Array:
             starts = ((top + jnp.arange(self.crop)) * width + left) * 3
             line = jax.vmap(lambda start: jax.lax.dynamic_slice(pictures, (row, start), (1, 3 * self.crop)))
-            window = line(starts).reshape(self.crop, self.crop, 3)
-            window = jnp.where(flips[0], window[::-1], window)
-            window = jnp.where(flips[1], window[:, ::-1], window)
-            return window.astype(jnp.float32) / 255
+            crop = line(starts).reshape(self.crop, self.crop, 3)
+            crop = jnp.where(flips[0], crop[::-1], crop)
+            crop = jnp.where(flips[1], crop[:, ::-1], crop)
+            return crop.astype(jnp.float32) / 255
 
         low, high = cut(pairs.low), cut(pairs.high)
         if self.gain:

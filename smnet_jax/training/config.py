@@ -26,7 +26,7 @@ class Stage:
     batch: int
     """Pairs per step, over all devices."""
     loss: Literal["recipe", "l1_ssim"] = "recipe"
-    """As `Config.loss`."""
+    """What is minimised; `Config.loss` explains both."""
     resize: int = 0
     """First shrink or stretch whole pictures to this square side in pixels; 0: as they are."""
 

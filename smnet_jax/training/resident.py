@@ -25,13 +25,13 @@ SHARE = 0.25  # of a device's memory: the rest is the network's
 class Pairs:
     """A picture's bytes are one row, its lines after each other; rows are as long as the largest picture's.
 
-    So pictures of one size, upright or not, lie without gaps, whatever the sizes, and a window is a slice of each line.
+    So pictures of one size, upright or not, lie without gaps, whatever the sizes, and a crop is a slice of each line.
     """
 
     low: jax.Array
     """(pictures, bytes) uint8."""
     high: jax.Array
-    """As `low`."""
+    """(pictures, bytes) uint8, in the places of `low`."""
     size: jax.Array
     """(pictures, 2) int32: height and width."""
     row: jax.Array

@@ -69,11 +69,11 @@ def test_ratios_are_against_the_published_way_and_the_best():
     assert infer.ratios({"rows": {"PyTorch eager": {"seconds": 8.0}}}) == {}
 
 
-def test_a_wrong_contender_is_not_timed(monkeypatch):
+def test_a_wrong_runtime_is_not_timed(monkeypatch):
     right = baselines._ours
 
     def wrong(*case):
-        return baselines.Contender(lambda: right(*case).run() + 1)
+        return baselines.Runtime(lambda: right(*case).run() + 1)
 
     monkeypatch.setattr(baselines, "_torch", lambda _name, *case: wrong(*case[:3]))
     with pytest.raises(RuntimeError, match="PyTorch eager differs"):

@@ -9,10 +9,10 @@ from smnet_jax.hardware import model_flops
 from smnet_jax.vgg16 import CONVOLUTIONS, vgg16_features
 
 
-@pytest.mark.parametrize(("height", "breadth", "macs"), [(128, 128, 32.0e9), (256, 256, 128.1e9), (400, 600, 469e9)])
-def test_the_published_totals(height, breadth, macs):
+@pytest.mark.parametrize(("height", "width", "macs"), [(128, 128, 32.0e9), (256, 256, 128.1e9), (400, 600, 469e9)])
+def test_the_published_totals(height, width, macs):
     """Multiplications and additions of the published lol at width 64, counted from its layers."""
-    assert model_flops.forward(height, breadth) / 2 == pytest.approx(macs, rel=2e-3)
+    assert model_flops.forward(height, width) / 2 == pytest.approx(macs, rel=2e-3)
 
 
 @pytest.mark.parametrize("variant", ["lol", "fivek"])
