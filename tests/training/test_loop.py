@@ -1,4 +1,4 @@
-"""Whole runs on made pictures: what they leave, how they stop, and that continuing equals not having stopped."""
+"""Whole runs on dummy data: what they leave, how they stop, and that continuing equals not having stopped."""
 
 import dataclasses
 import json
@@ -18,6 +18,7 @@ from smnet_jax.checkpoints import weights
 from smnet_jax.data.pipeline import Loader
 from smnet_jax.training import config as configs
 from smnet_jax.training import log, loop
+from smnet_jax.training.config import Config
 from smnet_jax.training.loop import train
 
 CONFIG = dataclasses.replace(
@@ -69,16 +70,22 @@ def test_a_run_leaves_weights_log_pictures_and_curves(finished):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stopped_by_a_signal_and_continued_equals_undisturbed(finished, tmp_path, signalled, number):
-    signalled(3, number)
+def test_a_signal_stops_and_saves(tmp_path, signalled, number):
+    signalled(1, number)
+    before = signal.getsignal(number)
     stopped = train(CONFIG, tmp_path)
     assert (stopped.finished, stopped.signal) == (False, number)
-    assert 3 <= stopped.step < 6
-    assert not (tmp_path / "weights").exists()
+    assert 1 <= stopped.step < 6
+    assert (tmp_path / "checkpoints" / str(stopped.step)).is_dir() and not (tmp_path / "weights").exists()
+    assert signal.getsignal(number) is before
+
+
+def test_stopped_by_a_signal_and_continued_equals_undisturbed(finished, tmp_path, signalled):
+    signalled(3, signal.SIGTERM)
+    assert 3 <= train(CONFIG, tmp_path).step < 6
     assert train(CONFIG, tmp_path).finished
     assert arrays(tmp_path) == arrays(finished)
     assert [r["step"] for r in log.read(tmp_path / "metrics.jsonl") if r["kind"] == "train"] == [1, 2, 3, 4, 5, 6]
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # as before the run
 
 
 def test_a_finished_run_given_again_only_writes_its_results_again(finished, tmp_path):
@@ -110,24 +117,32 @@ def test_other_settings_or_other_data_are_refused(finished):
         train(dataclasses.replace(CONFIG, data="dummy:4*2"), finished)
 
 
-def test_not_finite_stops_with_step_names_and_checkpoint(tmp_path):
+@pytest.fixture(scope="module")
+def too_large(finished, tmp_path_factory) -> Config:
+    """A run by the program of the finished one that is never finite: it starts from huge weights."""
+    good, folder = weights.read(finished / "weights"), tmp_path_factory.mktemp("huge") / "weights"
+    weights.save(folder, good.architecture, jax.tree.map(lambda x: x * np.float32(1e30), good.params))
+    return dataclasses.replace(CONFIG, init=str(folder))
+
+
+def test_not_finite_stops_with_step_names_and_checkpoint(too_large, tmp_path):
     with pytest.raises(
         InputError, match=r"step \d: .* not finite; the batch: dummy_\d, .*last good checkpoint"
     ) as caught:
-        train(dataclasses.replace(CONFIG, learning_rate=1e30), tmp_path)
+        train(too_large, tmp_path)
     assert "--on-nan skip" in str(caught.value)
 
 
-def test_not_finite_is_skipped_and_counted_on_request(tmp_path):
-    outcome = train(dataclasses.replace(CONFIG, learning_rate=1e30, on_nan="skip", evaluate_epochs=100), tmp_path)
+def test_not_finite_is_skipped_and_counted_on_request(too_large, tmp_path):
+    outcome = train(dataclasses.replace(too_large, on_nan="skip", evaluate_epochs=100), tmp_path)
     assert outcome.finished
     assert log.read(tmp_path / "metrics.jsonl")[-2]["skipped"] > 0
 
 
-def test_a_run_that_only_skips_ends(tmp_path, monkeypatch):
+def test_a_run_that_only_skips_ends(too_large, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "SKIPPED_RUNNING", 3)
     with pytest.raises(InputError, match=r"step \d: 3 updates running were not finite and skipped"):
-        train(dataclasses.replace(CONFIG, learning_rate=1e30, on_nan="skip", evaluate_epochs=100), tmp_path)
+        train(dataclasses.replace(too_large, on_nan="skip", evaluate_epochs=100), tmp_path)
 
 
 def test_a_picture_damaged_since_it_was_checked_costs_no_step(tmp_path, monkeypatch):

@@ -88,10 +88,14 @@ def test_stages_resize_and_have_draws_of_their_own(tmp_path):
     assert train(config, tmp_path).step == 5
 
 
-def test_not_finite_names_the_step_and_its_pairs(tmp_path):
-    config = dataclasses.replace(CONFIG, learning_rate=1e30, steps_per_call=4, holdout=0.0)
+def test_not_finite_names_the_step_and_its_pairs(finished, tmp_path):
+    """By the program of the finished run, from weights that are too large for it."""
+    good = weights.read(finished / "weights")
+    huge = jax.tree.map(lambda x: x * np.float32(1e30), good.params)
+    weights.save(tmp_path / "huge", good.architecture, huge)
+    config = dataclasses.replace(CONFIG, steps_per_call=4, init=str(tmp_path / "huge"))
     with pytest.raises(InputError, match=r"step \d: .* not finite; the batch: dummy_\d, "):
-        train(config, tmp_path)
+        train(config, tmp_path / "run")
 
 
 def test_pictures_lie_once_and_without_gaps(mesh):
