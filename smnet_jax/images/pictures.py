@@ -12,8 +12,10 @@ through LittleCMS in 8 bits and are written as sRGB. A picture without a profile
 import contextlib
 import dataclasses
 import io
+import math
 import os
 import threading
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -31,6 +33,7 @@ from smnet_jax.images import (
     profiles,
     srgb,
     tiff,
+    tiff_samples,
 )
 from smnet_jax.images import exif as exif_blocks
 from smnet_jax.images.metadata import Metadata
@@ -77,6 +80,22 @@ def read(path: str | os.PathLike[str], *, max_megapixels: float = MAX_MEGAPIXELS
     path = Path(path)
     with _told(path), path.open("rb") as file:
         return _picture(_large_enough(_raster(_seekable(file), path, max_megapixels), path))
+
+
+def size_in_header(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """Height and width of a file's picture, upright, as its header tells; None where that does not say.
+
+    Quick, and for planning only: reading the picture may find another size or nothing readable. Never raises.
+    """
+    try:
+        if not os.path.isfile(path):  # noqa: PTH113 (a pipe can be read once only)
+            return None
+        with Path(path).open("rb") as file, _open(file, path, math.inf) as image:
+            block = image.info.get("exif")
+            orientation = exif_blocks.orientation(block) if block else getattr(image, "tag_v2", {}).get(274, 1)
+            return (image.width, image.height) if orientation in (5, 6, 7, 8) else (image.height, image.width)
+    except Exception:  # whatever damaged files raise: told when it is read
+        return None
 
 
 def from_bytes(data: bytes, *, name: str = "picture", max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Picture, str]:
@@ -197,6 +216,8 @@ def _raster(file: IO[bytes], path: object, max_megapixels: float) -> _Raster:
     pages = list(exif_blocks.directories(file)) if exif_blocks.is_tiff(head) else []
     if kind == "RAW" or any(page.number(262) in (32803, 34892) for page, _ in pages):  # a sensor's mosaic; linear raw
         return _from_camera(file, path, max_megapixels)
+    if pages and not _is_reduced(pages[0][0]) and tiff_samples.is_needed(pages[0][0]):
+        return _from_samples(file, pages[0][0], path, max_megapixels)
     file.seek(0)
     try:
         image = _open(file, path, max_megapixels)
@@ -278,13 +299,9 @@ def _without_end(file: IO[bytes], path: object, kind: str) -> _Raster | None:
 
 def _to_full_page(image: Image.Image, pages: list[exif_blocks.Directory], has_below: bool, path: object) -> None:
     """Leave a TIFF file's reduced previews for the picture that they are made from."""
-
-    def reduced(page: exif_blocks.Directory) -> bool:
-        return bool(page.number(254) & 1) or page.number(255) == 2
-
-    if not reduced(pages[0]):
+    if not _is_reduced(pages[0]):
         return
-    full = [index for index, page in enumerate(pages) if not reduced(page)]
+    full = [index for index, page in enumerate(pages) if not _is_reduced(page)]
     if full:
         image.seek(max(full, key=lambda index: pages[index].number(256) * pages[index].number(257)))
     elif has_below:
@@ -292,6 +309,28 @@ def _to_full_page(image: Image.Image, pages: list[exif_blocks.Directory], has_be
             f"{path}: only its {image.width}x{image.height} preview can be read; the picture lies below it; "
             "save it as an ordinary tiff"
         )
+
+
+def _is_reduced(page: exif_blocks.Directory) -> bool:
+    return bool(page.number(254) & 1) or page.number(255) == 2
+
+
+def _from_samples(file: IO[bytes], page: exif_blocks.Directory, path: object, max_megapixels: float) -> _Raster:
+    width, height = page.number(256), page.number(257)
+    _check_size(types.SimpleNamespace(width=width, height=height), path, max_megapixels)
+    if tiff_samples.bytes_of(page) > max_megapixels * 1e6 * 16:  # four channels of 32 bits
+        raise InputError(f"{path}: {width}x{height} pixels of {page.number(277)} channels are too much to read at once")
+    notes: list[str] = []
+    values, peak = tiff_samples.read(file, path, notes)
+    icc = page.entries.get(exif_blocks.ICC)
+    raster = _Raster(values, peak, ".tif", icc.value if icc else None, notes=notes)
+    mode = "L" if values.shape[2] < 3 else "RGB"
+    if raster.icc and not (matches(raster.icc, mode) and profiles.parse(raster.icc)):
+        raster.icc = None
+        notes.append("its colour profile is damaged or of a kind that does not go with such values; taken as sRGB")
+    raster.metadata = metadata.of(file, {}, "TIFF")
+    _describe_tiff(raster, file, page.number(exif_blocks.ORIENTATION, 1))
+    return raster
 
 
 def _from_heif(file: IO[bytes], path: object, max_megapixels: float) -> _Raster:
@@ -387,7 +426,8 @@ def _decoded(image: Image.Image, *, path: object, file: IO[bytes] | None) -> _Ra
         if kind == "JPEG" and metadata.has_gain_map(file) and not raster.metadata.speaks_of_more:
             notes.append("its gain map (HDR) belongs to the dark picture: left out")
         if kind == "TIFF":
-            _describe_tiff(raster, file, opened)
+            # What is left to do: newer Pillows turn TIFF as they load it.
+            _describe_tiff(raster, file, opened.getexif().get(exif_blocks.ORIENTATION, 1))
         else:
             _describe(raster, opened.info.get("exif") or _exif_as_text(opened.info))
     return raster
@@ -414,10 +454,7 @@ def _exif_as_text(info: dict[Any, Any]) -> bytes | None:
     return block if exif_blocks.is_tiff(block.removeprefix(exif_blocks.PREFIX)) else None
 
 
-def _describe_tiff(raster: _Raster, file: IO[bytes], image: Image.Image) -> None:
-    turn = image.getexif().get(
-        exif_blocks.ORIENTATION, 1
-    )  # what is left to do: newer Pillows turn TIFF as they load it
+def _describe_tiff(raster: _Raster, file: IO[bytes], turn: int) -> None:
     raster.orientation = turn if turn in range(1, 9) else 1
     height, width = raster.values.shape[:2]
     if raster.orientation >= 5:

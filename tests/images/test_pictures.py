@@ -195,7 +195,7 @@ def test_missing_folders_small_and_floating_point(tmp_path):
     Image.new("RGB", (7, 100)).save(tmp_path / "thin.png")
     with pytest.raises(InputError, match="7x100"):
         pictures.read(tmp_path / "thin.png")
-    Image.fromarray(np.zeros((8, 8), np.float32)).save(tmp_path / "float.tif")
+    Image.fromarray(np.full((8, 8), 2, np.float32)).save(tmp_path / "float.tif")
     with pytest.raises(InputError, match="floating-point"):
         pictures.read(tmp_path / "float.tif")
     with pytest.raises(InputError, match="32-bit"):

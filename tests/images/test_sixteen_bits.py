@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from smnet_jax.errors import InputError
 from smnet_jax.images import pictures, sixteen_bits, writing
 
 
@@ -79,12 +78,11 @@ def test_reads_every_bit_of_tiff(tmp_path, values, order):
     assert np.array_equal(writing.to_values(picture), values[..., :3])
 
 
-def test_separate_planes_are_refused(tmp_path, values):
+def test_separate_planes_are_put_together(tmp_path, values):
     """Pillow reads such a file without complaint, but as noise."""
     path = tmp_path / "planes.tif"
     path.write_bytes(tiff(values[..., :3], planar=2))
-    with pytest.raises(InputError, match="separate planes"):
-        pictures.read(path)
+    assert np.array_equal(writing.to_values(pictures.read(path)), values[..., :3])
 
 
 def test_a_transparent_colour_becomes_alpha(tmp_path, values):

@@ -22,9 +22,10 @@ def test_the_full_page_of_a_tiff_is_read_not_its_preview():
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        (SCENE.astype(np.float32), "3 channels of 32-bit floating-point"),
+        (SCENE.astype(np.float32), "floating-point values from 15 to 83, which have no agreed white"),
         (SCENE[..., :1].astype(np.float32), "floating-point"),
-        (np.repeat(SCENE, 2, axis=2)[..., :5].copy(), "5 channels of 8-bit unsigned"),
+        (np.where(SCENE > 80, np.nan, 0.5).astype(np.float32), "NaN"),
+        (SCENE.astype(np.uint32), "3 channels of 32-bit unsigned"),
         (SCENE.astype(np.int16), "16-bit signed"),
         (SCENE[..., :1].astype(np.int16), "16-bit signed"),
         (SCENE[..., :1].astype(np.int8), "8-bit signed"),
