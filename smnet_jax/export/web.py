@@ -29,7 +29,7 @@ RUNTIME = (
 )
 PAGE = {  # file of the page -> file of smnet_jax/serve/page
     **{name: name for name in ("index.html", "style.css", "icon.svg", "page.js", "knob.js", "viewer.js", "zip.js")},
-    **{name: name for name in ("curves.js", "gain.js", "metadata.js", "transparency.js")},
+    **{name: name for name in ("curves.js", "frame.js", "gain.js", "metadata.js", "transparency.js")},
     "engine.js": "browser_engine.js",
     "worker.js": "browser_worker.js",
 }

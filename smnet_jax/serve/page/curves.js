@@ -2,10 +2,26 @@
 //
 // As smnet_jax/exposure/picture.py: photos of any size are computed whole, in little memory.
 
+import { cut, inside, paste } from "./frame.js";
+
 const STRIP = 1 << 18; // pixels computed at once
 
-/** Brighten an ImageData in place; `low` are its bytes before, put(image, values, firstRow, gray) writes floats. */
-export async function brighten(image, low, { ort, look, render, about }, gray, put, say) {
+/**
+ * Brighten an ImageData in place; `low` are its bytes before, put(image, values, firstRow, gray) writes floats.
+ * A plain frame stays as it is, and the photo in it is brightened as if there were none.
+ */
+export async function brighten(image, low, network, gray, put, say) {
+  const place = inside(low, image.width, image.height);
+  if (place.width === image.width && place.height === image.height) {
+    return brightenAll(image, low, network, gray, put, say);
+  }
+  const { width, height } = place;
+  const photo = { data: cut(image.data, image.width, place), width, height };
+  await brightenAll(photo, cut(low, image.width, place), network, gray, put, say);
+  paste(image.data, image.width, photo.data, place);
+}
+
+async function brightenAll(image, low, { ort, look, render, about }, gray, put, say) {
   const { width, height } = image;
   const tensor = (values, ...shape) => new ort.Tensor("float32", values, shape);
   const side = about.thumbnail;
