@@ -66,4 +66,4 @@ def test_one_wing_of_the_network_can_be_deleted_without_another():
             parts = name.split(".")
             assert not (parts[1] == "network" and parts[2] in wings.keys() - {wing}), f"{wing} imports {name}"
     known = {name.split(".")[2] for name in imports(network / "definition.py")}
-    assert known <= {"layers"}, known
+    assert known <= {"extent", "layers"}, known

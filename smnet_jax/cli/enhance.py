@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
 
     # Only from here on is JAX imported: a wrong file name is told at once.
     from smnet_jax.checkpoints import untrained, weights
-    from smnet_jax.enhancement import photo
+    from smnet_jax.enhancement import buckets, photo
     from smnet_jax.host import compile_cache
 
     if args.no_cache or args.cache_dir or "JAX_COMPILATION_CACHE_DIR" not in os.environ:
@@ -105,21 +105,21 @@ def run(args: argparse.Namespace) -> int:
     if source == untrained.NAME:
         print(f"smnet: {untrained.WARNING}", file=sys.stderr)
 
-    limits = Limits(tile, max_memory)
+    limits, shapes = Limits(tile, max_memory), buckets.for_model(model)
     if args.watch:
-        return watching.watch(args, lambda jobs: _done(jobs, model, variables, args, limits))
-    records = _done(jobs, model, variables, args, limits)
+        return watching.watch(args, lambda jobs: _done(jobs, model, variables, args, limits, shapes))
+    records = _done(jobs, model, variables, args, limits, shapes)
     return _finish(args, records, passed, earlier, time.monotonic() - started)
 
 
 def _done(
-    jobs: list[Any], model: Any, variables: Any, args: argparse.Namespace, limits: Limits
+    jobs: list[Any], model: Any, variables: Any, args: argparse.Namespace, limits: Limits, shapes: Any
 ) -> list[dict[str, Any]]:
     """Enhance `jobs`, tell what there is to tell about each, and give a record of each."""
     records: list[dict[str, Any]] = []
     notes: dict[str, int] = {}  # a folder's pictures mostly have the same to say: once is enough
     with _quiet_pillow(), _progress(len(jobs)) as (advance, say):
-        for job, outcome in _enhanced(jobs, model, variables, args, limits, advance):
+        for job, outcome in _enhanced(jobs, model, variables, args, limits, shapes, advance):
             record: dict[str, Any] = {"input": str(job.source)}
             if isinstance(outcome, _BrightEnough):
                 record["skipped"] = "bright enough"
@@ -307,26 +307,43 @@ def _check_writable(jobs: list[Any]) -> None:
 
 
 def _enhanced(
-    jobs: list[Any], model: Any, variables: Any, args: argparse.Namespace, limits: Limits, advance: Any
+    jobs: list[Any],
+    model: Any,
+    variables: Any,
+    args: argparse.Namespace,
+    limits: Limits,
+    shapes: Any,
+    advance: Any,
 ) -> Iterator[Any]:
-    """The work itself, as `prefetch.pipelined` yields it; `advance` learns how many pictures are computed."""
+    """The work itself, as `prefetch.pipelined` yields it; `advance` learns how many pictures are computed.
+
+    shapes: the network's `Buckets`, or None.
+    """
     from smnet_jax.enhancement import memory, photo
+    from smnet_jax.enhancement.buckets import AT_ONCE
     from smnet_jax.enhancement.plan import decide
     from smnet_jax.enhancement.prefetch import pipelined
-    from smnet_jax.images import darkness, pictures, writing
+    from smnet_jax.images import darkness, padding, pictures, writing
+
+    def announce(some):
+        sizes = [pictures.size_in_header(job.source) for job in some]
+        shapes.announce(padding.padded(*size) for size in sizes if size is not None)
 
     def read(job):
+        place = next(reading)
+        if amount != 0 and shapes is not None and len(jobs) > 1 and place % AT_ONCE == 0:
+            announce(jobs[place : place + AT_ONCE])
         picture = pictures.read(job.source, max_megapixels=args.max_megapixels)
         if args.only_dark and not darkness.is_dark(picture.rgb, picture.alpha):
             raise _BrightEnough(f"{job.source}: bright enough")
         writing.check_fits(picture, job.target.suffix)
-        plan = decide(model, picture.rgb.shape, limits.tile, limits.max_memory)
+        plan = decide(model, picture.rgb.shape, limits.tile, limits.max_memory, shapes)
         if amount != 0:  # which runs no network
             photo.prepare(model, variables, picture, plan)  # compile for this size while another is computed
         return picture, plan
 
     amount = strength(args.strength)
-    turn = itertools.count()
+    reading, turn = itertools.count(), itertools.count()
     kept = memory.kept_between_pictures(limits.max_memory)
 
     def compute(_job, ready):

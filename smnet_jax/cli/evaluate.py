@@ -135,6 +135,7 @@ def _check_outputs(args: argparse.Namespace, folders: Mapping[str, Path]) -> Non
 
 def _network(source: str | None) -> "Network":
     from smnet_jax.checkpoints.weights import DEFAULT
+    from smnet_jax.enhancement.buckets import for_model
     from smnet_jax.enhancement.photo import open_weights
     from smnet_jax.evaluation.runner import Network, fingerprint
     from smnet_jax.exposure import ExposureNet
@@ -147,11 +148,12 @@ def _network(source: str | None) -> "Network":
         architecture = {"variant": model.variant, "width": model.width, "blocks": model.blocks}
     about = {"source": source or DEFAULT, "sha256": fingerprint(variables), **architecture}
 
-    def apply(variables: Any, low: Any) -> Any:
-        fitting = model if isinstance(model, ExposureNet) else model.for_inference(*low.shape[:2])
-        return fitting.apply(variables, low)
+    def apply(variables: Any, low: Any, *sizes: Any) -> Any:
+        if isinstance(model, ExposureNet):
+            return model.apply(variables, low)
+        return model.for_inference(*low.shape[:2]).apply(variables, low, "last", *sizes)
 
-    return Network(apply, variables, about)
+    return Network(apply, variables, about, for_model(model))
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:

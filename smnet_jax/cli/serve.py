@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     with listening:
         allocator.keep_freed_memory()
         from smnet_jax.checkpoints.weights import DEFAULT
-        from smnet_jax.enhancement import encoded, memory, photo
+        from smnet_jax.enhancement import buckets, encoded, memory, photo
         from smnet_jax.host import compile_cache
         from smnet_jax.serve.app import Limits, make_app
         from smnet_jax.serve.guard import LOCAL
@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
         if args.no_cache or args.cache_dir or "JAX_COMPILATION_CACHE_DIR" not in os.environ:
             compile_cache.use(None if args.no_cache else args.cache_dir or compile_cache.default_folder())
         weights = photo.open_weights(args.weights)
+        shapes = buckets.for_model(weights[0])
         kept = memory.kept_between_pictures(max_memory)
         size = int(args.max_megabytes * (1 << 20))
         limits = Limits(photo_bytes=size, megapixels=args.max_megapixels, held_bytes=4 * size)
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         def enhance(data, options):
             how = {"max_memory": max_memory, "max_megapixels": args.max_megapixels}
             try:
-                return encoded.encode_enhanced(data, weights, name="this photo", **how, **options)
+                return encoded.encode_enhanced(data, weights, name="this photo", buckets=shapes, **how, **options)
             finally:
                 allocator.return_too_much(kept)
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 from smnet_jax.enhancement import plan as plans
+from smnet_jax.enhancement.buckets import Buckets
 from smnet_jax.enhancement.photo import Strength, Weights, enhance_picture, open_weights
 from smnet_jax.enhancement.plan import Tile
 from smnet_jax.errors import InputError
@@ -71,15 +72,19 @@ def encode_enhanced(
     tile: Tile = "auto",
     max_memory: int | None = None,
     max_megapixels: float = pictures.MAX_MEGAPIXELS,
+    buckets: Buckets | None = None,
 ) -> Encoded:
-    """Brighten a photo's file, told what its content alone does not say. `name` is what errors call the photo."""
+    """Brighten a photo's file, told what its content alone does not say. `name` is what errors call the photo.
+
+    buckets: those of the weights' network, for who has photos of many sizes.
+    """
     if format is not None and f".{format}" not in pictures.FORMATS:
         raise InputError(f"format {format}: must be one of {', '.join(FORMATS)}")
     if not 1 <= quality <= 100:
         raise InputError(f"quality {quality}: must lie between 1 and 100")
     picture, own = pictures.from_bytes(data, name=name, max_megapixels=max_megapixels)
     model, variables = open_weights(weights)
-    plan = plans.decide(model, picture.rgb.shape, tile, max_memory)
+    plan = plans.decide(model, picture.rgb.shape, tile, max_memory, buckets)
     result = enhance_picture(model, variables, picture, plan, strength=strength, exposure=exposure)
     suffix = f".{format}" if format else own
     content, notes = writing.to_bytes(result, suffix, quality=quality)

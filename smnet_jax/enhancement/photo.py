@@ -201,7 +201,13 @@ def _compute(
         note(f"computed in {done.tiles} tiles, with {done.work:.2f} times the operations of the whole picture")
         return padding.crop(result, *low.shape[:2])
     try:
-        result = compiled(model, variables, height, width)(variables, padded[None])
+        if plan.shape is None:
+            result = compiled(model, variables, height, width)(variables, padded[None])
+        else:
+            array = np.zeros((1, *plan.shape, 3), np.float32)
+            array[0, :height, :width] = padded
+            program = compiled(model, variables, *plan.shape, shared=True)
+            result = program(variables, array, np.array([[height, width]], np.int32))
         return padding.crop(np.asarray(result)[0], *low.shape[:2])
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
@@ -221,25 +227,36 @@ def prepare(
     """
     if isinstance(model, ExposureNet):
         return
-    height, width = (size + -size % padding.MULTIPLE for size in picture.rgb.shape[:2])
-    if plan.tile is None:
-        compiled(model, variables, height, width)
-    else:
+    height, width = padding.padded(*picture.rgb.shape[:2])
+    if plan.tile is not None:
         tiles.prepare(model, height, width, plan.tile)
+    elif plan.shape is not None:
+        compiled(model, variables, *plan.shape, shared=True)
+    else:
+        compiled(model, variables, height, width)
 
 
-def compiled(model: SMNet, variables: Variables, height: int, width: int) -> Any:
-    """The network compiled for (1, height, width, 3), a function of (variables, low); the last 16 sizes are kept."""
+def compiled(model: SMNet, variables: Variables, height: int, width: int, *, shared: bool = False) -> Any:
+    """The network compiled for (1, height, width, 3), a function of (variables, low); the last 16 sizes are kept.
+
+    shared: for all sizes up to that one; a function of (variables, low, sizes), the latter as `SMNet` takes them.
+    """
     leaves, tree = jax.tree.flatten(variables)
     kinds = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=getattr(x, "sharding", None)) for x in leaves)
-    return _compiled(model, tree, kinds, (1, height, width, 3))
+    return _compiled(model, tree, kinds, (1, height, width, 3), shared)
 
 
 @functools.lru_cache(maxsize=16)  # a cache of our own: jit's would keep every size of a folder for good
-def _compiled(model: SMNet, tree: Any, kinds: tuple[jax.ShapeDtypeStruct, ...], shape: tuple[int, ...]) -> Any:
+def _compiled(
+    model: SMNet, tree: Any, kinds: tuple[jax.ShapeDtypeStruct, ...], shape: tuple[int, ...], shared: bool
+) -> Any:
     model = model.for_inference(shape[0], shape[1])
-    apply = jax.jit(lambda variables, low: model.apply(variables, low))
-    return apply.lower(jax.tree.unflatten(tree, kinds), jax.ShapeDtypeStruct(shape, jnp.float32)).compile()
+    arguments = [jax.tree.unflatten(tree, kinds), jax.ShapeDtypeStruct(shape, jnp.float32)]
+    if shared:
+        sizes = jax.ShapeDtypeStruct((1, 2), jnp.int32)
+        apply = jax.jit(lambda variables, low, sizes: model.apply(variables, low, sizes=sizes))
+        return apply.lower(*arguments, sizes).compile()
+    return jax.jit(lambda variables, low: model.apply(variables, low)).lower(*arguments).compile()
 
 
 def open_weights(weights: Weights = None) -> tuple[Model, Variables]:

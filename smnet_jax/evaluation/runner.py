@@ -16,14 +16,15 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from smnet_jax.enhancement.buckets import Buckets
 from smnet_jax.errors import InputError
 from smnet_jax.evaluation.columns import Column
 from smnet_jax.evaluation.folders import Item
 from smnet_jax.evaluation.protocol import Operands, constants, measure, preparation, prepare, truncated
 from smnet_jax.evaluation.results import Evaluation, Picture, Throughput
-from smnet_jax.images.padding import MULTIPLE, pad
+from smnet_jax.images.padding import MULTIPLE, pad, padded
 
-Apply = Callable[[Any, jax.Array], Any]  # (variables, low) -> output, (N,H,W,3), of one device; H, W multiples of 4
+Apply = Callable[..., Any]  # (variables, low) -> output, (N,H,W,3), of one device; H, W multiples of 4
 Receive = Callable[[int, Item, Mapping[str, np.ndarray]], object]
 LOOKAHEAD = 2  # batches that are decoded while one is computed
 # Default batch on an accelerator: eight pictures of 600x400, which fill a TPU (docs/lab/tpu.md).
@@ -32,11 +33,15 @@ PIXELS_PER_DEVICE = 2_000_000
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """What enhances: `apply(variables, low)`; `about` (source, sha256, ...) goes into the results."""
+    """What enhances: `apply(variables, low)`; `about` (source, sha256, ...) goes into the results.
+
+    buckets: if not None, `apply(variables, low, sizes)` takes smaller pictures too, and sizes may share programs.
+    """
 
     apply: Apply
     variables: Any
     about: Mapping[str, Any]
+    buckets: Buckets | None = None
 
 
 def evaluate(
@@ -76,19 +81,33 @@ def evaluate(
     values: dict[int, dict[str, float]] = {}
     spent = dict.fromkeys(("model", "metrics", "compiling"), 0.0)
 
+    shapes = network.buckets if network else None
+    if shapes is not None:
+        shapes.announce(padded(item.height, item.width) for item in items)
+    compiled: dict[tuple[int, tuple[int, int], bool], Any] = {}
     for size, members in by_size(items).items():
-        per_step = batch_size(batch, size, len(devices))
+        shared = shapes.shape(padded(*size)) if shapes is not None else None
+        shape = shared or padded(*size)
+        per_step = batch_size(batch, shape, len(devices))
+        program = per_step, shape, shared is not None
         with _clock(spent, "compiling"):
-            enhance = _compile_network(network, variables, mesh, per_step, size) if network else None
+            if network and program not in compiled:
+                compiled = {
+                    key: kept for key, kept in compiled.items() if key[2]
+                }  # of one size alone: not needed again
+                compiled[program] = _compile_network(network, variables, mesh, *program)
             kinds = [kind for kind in ("low", "high") if getattr(items[members[0]], kind) is not None]
             score = _compile_metrics(usable, mesh, per_step, size, kinds, quantised=network is None)
         for indices, loaded in _batches(items, members, per_step):
             pictures = {k: jax.device_put(loaded[k], NamedSharding(mesh, P("data"))) for k in loaded}
-            if enhance is not None:
+            if network is not None:
                 # Divided here, not on the device: XLA multiplies by 1/255 instead, which is not the same last bit.
-                low = jax.device_put(pad(loaded["low"] / np.float32(255)), NamedSharding(mesh, P("data")))
+                low = _within(shape, pad(loaded["low"] / np.float32(255)))
+                sizes = np.full((per_step, 2), padded(*size), np.int32)
+                given = jax.device_put((low, sizes), NamedSharding(mesh, P("data")))
                 with _clock(spent, "model"):
-                    output, finite = jax.block_until_ready(enhance(variables, low))
+                    output, finite = jax.block_until_ready(compiled[program](variables, *given))
+                output = output[:, : size[0], : size[1]]
                 broken = [items[i].name for i, good in zip(indices, np.asarray(finite), strict=False) if not good]
                 if broken:
                     raise InputError(
@@ -199,15 +218,34 @@ def _batches(
                     future.cancel()
 
 
-def _compile_network(network: Network, variables: Any, mesh: Mesh, per_step: int, size: tuple[int, int]) -> Any:
-    """Executable (variables, low float32) -> (output, whether each picture is finite), each device its own pictures."""
+def _within(shape: tuple[int, int], pictures: np.ndarray) -> np.ndarray:
+    """Pictures (N,h,w,3) in the upper left corners of an array of zeros (N,*shape,3)."""
+    if pictures.shape[1:3] == shape:
+        return pictures
+    array = np.zeros((len(pictures), *shape, 3), pictures.dtype)
+    array[:, : pictures.shape[1], : pictures.shape[2]] = pictures
+    return array
 
-    def enhance(variables: Any, low: jax.Array) -> tuple[jax.Array, jax.Array]:
-        output = network.apply(variables, low)[:, : size[0], : size[1]]
-        return output, jnp.all(jnp.isfinite(output), axis=(1, 2, 3))
 
-    padded = (size[0] + -size[0] % MULTIPLE, size[1] + -size[1] % MULTIPLE)
-    return _compile(enhance, mesh, (P(), P("data")), variables, _picture(mesh, per_step, padded, jnp.float32))
+def _compile_network(
+    network: Network, variables: Any, mesh: Mesh, per_step: int, shape: tuple[int, int], shared: bool
+) -> Any:
+    """Executable (variables, low float32, sizes) -> (output, whether each picture is finite); each device has its own.
+
+    shared: pictures are of `sizes`; else they fill `shape`.
+    """
+
+    def enhance(variables: Any, low: jax.Array, sizes: jax.Array) -> tuple[jax.Array, jax.Array]:
+        output = network.apply(variables, low, sizes) if shared else network.apply(variables, low)
+        row, column = jnp.arange(shape[0])[None, :, None, None], jnp.arange(shape[1])[None, None, :, None]
+        height, width = (sizes[:, axis, None, None, None] for axis in (0, 1))
+        beyond = (row >= height) | (column >= width)
+        return output, jnp.all(jnp.isfinite(output) | beyond, axis=(1, 2, 3))
+
+    sizes = jax.ShapeDtypeStruct((per_step, 2), jnp.int32, sharding=NamedSharding(mesh, P("data")))
+    return _compile(
+        enhance, mesh, (P(), P("data"), P("data")), variables, _picture(mesh, per_step, shape, jnp.float32), sizes
+    )
 
 
 def _compile_metrics(

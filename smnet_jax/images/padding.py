@@ -24,6 +24,11 @@ def pad(pictures: np.ndarray) -> np.ndarray:
     return np.pad(pictures, missing, mode="reflect")
 
 
+def padded(height: int, width: int) -> tuple[int, int]:
+    """The size that `pad` makes of a picture's."""
+    return height + -height % MULTIPLE, width + -width % MULTIPLE
+
+
 def crop(pictures: np.ndarray, height: int, width: int) -> np.ndarray:
     """Take the padding off again: the first `height` rows and `width` columns of (..., H, W, C)."""
     return pictures[..., :height, :width, :]

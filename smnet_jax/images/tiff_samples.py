@@ -116,7 +116,7 @@ def _chunky(
         planes = summed.reshape(height, across, size, row * channels).swapaxes(2, 3)
         values = np.ascontiguousarray(planes).view(kind.newbyteorder(">"))
     else:
-        values = rows.view(kind.newbyteorder(page.order))
+        values = rows.view(f"{page.order}{kind.str[1:]}")
         if predictor == 2:  # differences of neighbours
             whole = values.view(f"{page.order}u{size}").reshape(height, across, row, channels)
             values = np.cumsum(whole, axis=2, dtype=f"u{size}").view(kind)

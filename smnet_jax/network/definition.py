@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from smnet_jax.network import layers
+from smnet_jax.network import extent, layers
 from smnet_jax.network.layers import Precision
 
 Variant = Literal["lol", "fivek"]
@@ -213,7 +213,7 @@ class LGBlock(nn.Module):
 
 def statistics(z: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Mean and maximum over the picture, (N,H,W,C) -> two float32 (N,C)."""
-    return jnp.mean(z, (1, 2), dtype=jnp.float32), jnp.max(z, (1, 2)).astype(jnp.float32)
+    return extent.mean_and_maximum(z)
 
 
 class Stem(nn.Module):

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from smnet_jax.network import definition, layers
+from smnet_jax.network import definition, extent, layers
 from smnet_jax.network.layers import LAYOUT
 
 
@@ -22,7 +22,7 @@ def bilinear_up(x: jax.Array) -> jax.Array:
     channels = x.shape[-1]
     tap = jnp.array([1.0, 3.0, 3.0, 1.0], x.dtype) / 4
     kernel = jnp.broadcast_to(jnp.outer(tap, tap)[:, :, None, None], (4, 4, 1, channels))
-    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    x = jnp.pad(extent.edge_beyond(x), ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     return lax.conv_general_dilated(
         x,
         kernel,

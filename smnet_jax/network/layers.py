@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from smnet_jax.network import extent
+
 Precision = lax.PrecisionLike
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -47,6 +49,7 @@ def conv3x3(
     x: jax.Array, kernel: jax.Array, bias: jax.Array | None = None, *, precision: Precision = None
 ) -> jax.Array:
     """(N,H,W,I) -> (N,H,W,O) by a kernel of (3,3,I,O), zero padding of one pixel."""
+    x = extent.zero_beyond(x)
     y = lax.conv_general_dilated(
         x, kernel.astype(x.dtype), (1, 1), ((1, 1), (1, 1)), dimension_numbers=LAYOUT, precision=precision
     )
@@ -58,6 +61,7 @@ def transposed_conv(x: jax.Array, kernel: jax.Array, *, precision: Precision = N
 
     `kernel[a,b]` multiplies the input pixel (i,j) into the output pixel (2i-1+a, 2j-1+b), as in torch.
     """
+    x = extent.zero_beyond(x)
     return lax.conv_general_dilated(
         x,
         kernel[::-1, ::-1].astype(x.dtype),
@@ -85,6 +89,7 @@ def blur_down(x: jax.Array) -> jax.Array:
 
 def bilinear_up(x: jax.Array) -> jax.Array:
     """Double height and width, half-pixel centres, edges clamped: (N,H,W,C) -> (N,2H,2W,C)."""
+    x = extent.edge_beyond(x)
     n, h, w, c = x.shape
     return jax.image.resize(x, (n, 2 * h, 2 * w, c), "bilinear", precision="highest")
 

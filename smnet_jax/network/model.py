@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from smnet_jax.network import definition, gpu
+from smnet_jax.network import definition, extent, gpu
 from smnet_jax.network.cpu import network as cpu
 from smnet_jax.network.definition import brightness, with_brightness
 from smnet_jax.network.layers import Precision
@@ -101,12 +101,28 @@ class SMNet(nn.Module):
             strips=choose(batch, height, platform),
         )
 
-    def __call__(self, low: jax.Array, outputs: Literal["last", "all"] = "last") -> Any:
+    def __call__(self, low: jax.Array, outputs: Literal["last", "all"] = "last", sizes: jax.Array | None = None) -> Any:
         """`outputs="all"` gives a tuple, last block first; for fivek that is the paper's (out3, out2, out1).
 
+        sizes: (N,2) integers, multiples of 4: rows and columns of pictures that lie in the upper left corners of `low`.
+        Each result is that of the picture alone; beyond it, it is not defined. All of `low` if None.
+
         Raises ValueError where `low` is not (N,H,W,3) with H and W multiples of 4, or H too small for the strips, and
-        where it is of integers: 0 to 255 would be taken for 0 to 1.
+        where it is of integers: 0 to 255 would be taken for 0 to 1. So it does for `sizes` with strips or on TPUs.
         """
+        if sizes is None:
+            return self._enhance(low, outputs)
+        if not self.takes_sizes:
+            raise ValueError("sizes: neither strips nor the implementation for TPUs take them")
+        with extent.of(low.shape[1], low.shape[2], sizes):
+            return self._enhance(extent.zero_beyond(low), outputs)
+
+    @property
+    def takes_sizes(self) -> bool:
+        """Whether pictures may be smaller than their array."""
+        return self.strips == 1 and implementation_for(self.implementation) != "tpu"
+
+    def _enhance(self, low: jax.Array, outputs: Literal["last", "all"]) -> Any:
         if low.ndim != 4 or low.shape[3] != 3 or low.shape[1] % 4 or low.shape[2] % 4:
             raise ValueError(f"low is {low.shape}: must be (N,H,W,3) with H and W multiples of 4")
         if not jnp.issubdtype(low.dtype, jnp.floating):

@@ -16,7 +16,16 @@ def test_the_command_is_timed_against_the_network(tmp_path, capsys, monkeypatch)
     found = json.loads((tmp_path / "numbers.json").read_text())
     assert found["share"] == found["network"]["seconds"] / found["second"]["seconds"]
     assert found["megapixels"] == pytest.approx(0.006, rel=0.2)
-    assert "of the network's rate" in capsys.readouterr().out
+    assert found["sizes_cost"] == found["first"]["cpu_seconds"] / found["one_size"]["cpu_seconds"]
+    said = capsys.readouterr().out
+    assert "of the network's rate" in said and "2 sizes take" in said
+
+
+def test_alike_photos_differ_little(tmp_path):
+    photos = folder.write_photos(tmp_path / "photos", 16, 16, 0.154, alike=True)
+    sizes = [folder._size(photo) for photo in photos]
+    assert len(set(sizes)) == 16 and sizes[0] == pytest.approx((304, 400), abs=1)
+    assert sizes[-1] == pytest.approx((364, 520), abs=1)
 
 
 def test_photos_have_so_many_sizes(tmp_path):

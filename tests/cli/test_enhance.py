@@ -62,6 +62,24 @@ def test_a_folder(folder, tiny, capsys):
     assert np.array_equal(pixels("out/a.png"), expected)
 
 
+def test_sizes_of_a_folder_share_a_program_and_pixels_stay(folder, tiny, monkeypatch):
+    other = np.random.default_rng(1).integers(0, 60, (21, 18, 3), np.uint8)
+    Image.fromarray(other).save("in/c.png")
+    used, compiled = set(), photo.compiled
+
+    def noting(model, variables, height, width, *, shared=False):
+        used.add((height, width, shared))
+        return compiled(model, variables, height, width, shared=shared)
+
+    monkeypatch.setattr(photo, "compiled", noting)
+    assert main(["enhance", "in", "-o", "out", *WEIGHTS]) == 0
+    assert used == {(24, 20, True)}
+    for name in ("a.png", "c.png"):
+        alone = photo.enhance(pixels(f"in/{name}"), tiny)
+        apart = np.abs(pixels(f"out/{name}").astype(int) - alone)
+        assert apart.max() <= 1 and (apart > 0).mean() < 1e-2  # where rounding falls on the other side of a half
+
+
 @pytest.mark.parametrize(("held", "times"), [(1 << 20, 0), (1 << 30, 3)])
 def test_memory_goes_back_after_each_picture_where_it_is_much(folder, monkeypatch, held, times):
     """Sizes differ from picture to picture, and `--max-memory` has no room for many gaps between them."""

@@ -1,5 +1,6 @@
 """The runner with a network that anybody can compute: output = 2 * low."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from smnet_jax import metrics
+from smnet_jax.enhancement.buckets import Buckets
 from smnet_jax.errors import InputError
 from smnet_jax.evaluation import folders, runner
 from smnet_jax.evaluation.columns import select
@@ -40,6 +42,20 @@ def test_values_belong_to_their_pictures_for_any_batch(items, batch):
     assert evaluation.throughput.pictures == 3
     assert 0 < evaluation.throughput.model + evaluation.throughput.metrics < evaluation.throughput.wall
     assert evaluation.weights == {"source": "test"}
+
+
+def test_sizes_share_a_program_where_the_network_takes_sizes(items):
+    traced = []
+
+    def double(variables, low, _sizes):
+        traced.append(low.shape[1:3])
+        return variables["factor"] * low
+
+    network = dataclasses.replace(DOUBLE, apply=double, buckets=Buckets(worth=1_000_000))
+    evaluation = runner.evaluate(items, COLUMNS[:1], network)
+    assert traced == [(16, 24)]
+    for item, picture in zip(items, evaluation.pictures, strict=True):
+        assert picture.values["psnr"] == pytest.approx(expected_psnr(item), rel=1e-6)
 
 
 def test_pictures_are_handed_over_as_scored(items):

@@ -10,7 +10,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from smnet_jax.network import definition
+from smnet_jax.network import definition, extent
 from smnet_jax.network.cpu import gradients, resampling
 from smnet_jax.network.layers import Precision
 
@@ -23,7 +23,7 @@ def conv1x1(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, precision: 
 
 def conv3x3(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, precision: Precision) -> jax.Array:
     """(N,H,W,I) -> (N,H,W,O) by a kernel of (3,3,I,O), zero padding of one pixel."""
-    y = gradients.conv3x3(x, kernel.astype(x.dtype), precision)
+    y = gradients.conv3x3(extent.zero_beyond(x), kernel.astype(x.dtype), precision)
     return y if bias is None else y + bias.astype(x.dtype)[None, None, None]
 
 

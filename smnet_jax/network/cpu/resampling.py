@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from smnet_jax.network import extent
 from smnet_jax.network.cpu import gradients
 from smnet_jax.network.layers import Precision, next_along, previous_along
 
@@ -26,6 +27,7 @@ def _blur_down_axis(x: jax.Array, axis: int) -> jax.Array:
 
 def bilinear_up_phases(x: jax.Array) -> list[list[jax.Array]]:
     """`layers.bilinear_up` before interleaving: `[a][b]` holds the output pixels (2i+a, 2j+b), each (N,H,W,C)."""
+    x = extent.edge_beyond(x)
     rows = [0.75 * x + 0.25 * previous_along(x, 1), 0.75 * x + 0.25 * next_along(x, 1)]
     return [[0.75 * r + 0.25 * previous_along(r, 2), 0.75 * r + 0.25 * next_along(r, 2)] for r in rows]
 
@@ -35,7 +37,7 @@ def transposed_conv_phases(x: jax.Array, kernel: jax.Array, *, precision: Precis
 
     An even output row sees one input row (through kernel row 1), an odd one sees two (through rows 2 and 0).
     """
-    return gradients.transposed_conv_phases(x, kernel.astype(x.dtype), precision)
+    return gradients.transposed_conv_phases(extent.zero_beyond(x), kernel.astype(x.dtype), precision)
 
 
 def interleave(phases: list[list[jax.Array]]) -> jax.Array:
