@@ -64,6 +64,11 @@ def test_metrics(strict, name, dtype):
     assert jax.eval_shape(getattr(metrics, name), pictures, pictures).dtype == jnp.float32
 
 
+@pytest.mark.parametrize("dtype", [jnp.uint8, jnp.float32])
+def test_niqe(strict, dtype):
+    assert jax.eval_shape(metrics.niqe, jax.ShapeDtypeStruct((2, 176, 200, 3), dtype)).dtype == jnp.float32
+
+
 def test_lpips(strict):
     shape = jax.ShapeDtypeStruct
     sizes = [(11, 3, 64), (5, 64, 192), (3, 192, 384), (3, 384, 256), (3, 256, 256)]

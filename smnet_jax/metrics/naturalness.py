@@ -148,12 +148,12 @@ def _distance(features: jax.Array) -> jax.Array:
     """
     mean, whiten = _good_photographs()
     known = ~jnp.isnan(features)
-    offsets = jnp.where(known, features - mean, 0)
-    middle = jnp.sum(offsets, 0) / jnp.sum(known, 0)
+    offsets = jnp.where(known, features - mean[None], 0)
+    middle = jnp.sum(offsets, 0) / jnp.sum(known, 0, dtype=jnp.float32)
     whole = jnp.all(known, 1)[:, None]
     offsets, middle = (jnp.matmul(each, whiten.T, precision="highest") for each in (offsets, middle))
     count = jnp.sum(whole, dtype=jnp.float32)
-    spread = jnp.where(whole, offsets - jnp.sum(jnp.where(whole, offsets, 0), 0) / count, 0)
+    spread = jnp.where(whole, offsets - jnp.sum(jnp.where(whole, offsets, 0), 0, keepdims=True) / count, 0)
     covariance = jnp.matmul(spread.T, spread, precision="highest") / (count - 1)
     root = jnp.linalg.cholesky((covariance + jnp.eye(len(mean))) / 2)
     return jnp.linalg.norm(jax.scipy.linalg.solve_triangular(root, middle, lower=True))
