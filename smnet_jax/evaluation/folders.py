@@ -11,6 +11,7 @@ import numpy as np
 from smnet_jax.data.checking import complain, pictures_in
 from smnet_jax.data.decoding import SUFFIXES, decode
 from smnet_jax.errors import InputError
+from smnet_jax.host import places
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +45,7 @@ def find(folders: Mapping[str, str | os.PathLike[str]]) -> list[Item]:
     problems = []
     for kind, folder in folders.items():
         by_name: dict[str, Path] = {}
-        for path in _files(Path(folder)):
+        for path in _files(places.place(folder)):
             if path.stem in by_name:
                 problems.append(f"{path} has the same name as {by_name[path.stem].name}")
             by_name[path.stem] = path
@@ -82,7 +83,9 @@ def check(items: Sequence[Item], *, advance: Callable[[], object] = lambda: None
 
 
 def _files(folder: Path) -> list[Path]:
-    if not os.path.isdir(folder):  # noqa: PTH112 (Path.is_dir raises where a folder above is closed)
+    with places.reached(folder):  # Path.is_dir raises where a folder above is closed
+        there = folder.is_dir() if places.is_remote(folder) else os.path.isdir(folder)  # noqa: PTH112
+    if not there:
         raise InputError(f"{folder}: no such folder; give a folder of pictures")
     files = pictures_in(folder)
     if not files:

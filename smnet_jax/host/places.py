@@ -31,18 +31,19 @@ def place(path: str | os.PathLike[str]) -> Path:
     scheme = _SCHEME.match(words)
     if scheme is None:
         return Path(words).expanduser()
+    uri = f"{scheme[1]}://{words[scheme.end() :]}"
     if scheme[1] != "gs":
         raise InputError(
-            f"{path}: only folders of this machine and gs:// buckets are read and written; mount it, and give the path"
+            f"{uri}: only folders of this machine and gs:// buckets are read and written; mount it, and give the path"
         )
-    with _told(path):
+    with _told(uri):
         from etils import epath
 
         if importlib.util.find_spec("tensorflow") is None:  # which epath takes where it is there
             import fsspec
 
             fsspec.get_filesystem_class("gcs")
-    remote: Any = epath.Path(f"gs://{words[scheme.end() :]}")
+    remote: Any = epath.Path(uri)
     return remote
 
 

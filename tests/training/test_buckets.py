@@ -18,6 +18,7 @@ from orbax.checkpoint._src.path import gcs_utils
 
 from smnet_jax import InputError
 from smnet_jax.checkpoints import weights
+from smnet_jax.evaluation import folders
 from smnet_jax.host import places
 from smnet_jax.training import config as configs
 from smnet_jax.training import lock, log, loop, parallel
@@ -82,6 +83,8 @@ def test_pictures_in_a_bucket(pictures):
     fake_gcs.put("data/pairs.csv", b"low,high\nlol/our485/low/1.png,gs://data/lol/our485/high/1.png\n")
     only = open_data(dataclasses.replace(CONFIG, data="list:gs://data/pairs.csv")).training[0]
     np.testing.assert_array_equal(only["low"], only["high"] // 4)
+    items = folders.check(folders.find({side: f"{pictures}/eval15/{side}" for side in ("low", "high")}))
+    assert [(item.name, item.height, item.width) for item in items] == [("0", 16, 20), ("1", 16, 20)]
     photos = open_data(dataclasses.replace(CONFIG, data=f"synthetic:{pictures}/our485/high"))
     assert len(photos.training) == 6
 
@@ -215,5 +218,5 @@ def test_other_schemes_and_what_is_not_installed_are_refused_in_a_line(monkeypat
         raise ImportError("Please install gcsfs to access Google Storage")
 
     monkeypatch.setattr(fsspec, "get_filesystem_class", missing)
-    with pytest.raises(InputError, match=r"gs:/bucket/run: .* pip install 'smnet-jax\[buckets\]'"):
+    with pytest.raises(InputError, match=r"gs://bucket/run: .* pip install 'smnet-jax\[buckets\]'"):
         train(CONFIG, Path("gs://bucket/run"))
