@@ -78,6 +78,17 @@ def test_what_arrives_in_any_order_is_what_was_packed(packed, tmp_path, capsys):
     assert not (home / "site" / "numpy_of_another_version.py").exists()  # the machine has its own
 
 
+def test_what_was_packed_anew_replaces_what_is_there(packed, tmp_path, capsys):
+    home = tmp_path / "home"
+    for folder in folders(packed):
+        gpu_window.unpack(folder, home)
+    (home / "data" / "train" / "low" / "1.png").write_bytes(b"older")
+    for folder in folders(packed):
+        assert gpu_window.unpack(folder, home) == 0
+    expected = (tmp_path / "whole" / "data" / "train" / "low" / "1.png").read_bytes()
+    assert (home / "data" / "train" / "low" / "1.png").read_bytes() == expected
+
+
 def test_damage_on_the_way_is_told(packed, tmp_path, capsys):
     last = folders(packed)[-1]
     broken = next(p for p in last.rglob("*") if p.is_file() and p.stat().st_size)

@@ -109,7 +109,7 @@ def main() -> int:
 
 
 def unpack(folder: Path, home: Path) -> int:
-    """Take a folder in; once all are there, put the files together. Says what is still missing."""
+    """Take a folder in; once all are there, put the files together, over older ones. Says what is still missing."""
     pieces = home / "pieces"
     shutil.copytree(folder, pieces, dirs_exist_ok=True)
     if not (pieces / "manifest.json").exists():
@@ -120,7 +120,7 @@ def unpack(folder: Path, home: Path) -> int:
     for name, about in manifest.items():
         parts = [pieces / f"{name}.piece{number}" for number in range(about["pieces"])]
         to = home / name
-        if to.exists():
+        if to.exists() and hashlib.sha256(to.read_bytes()).hexdigest() == about["sha256"]:
             continue
         if not all(part.exists() for part in parts):
             missing += 1
