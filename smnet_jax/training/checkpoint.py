@@ -53,6 +53,7 @@ class Checkpoints:
                 cleanup_tmp_directories=True,
             )
         except OSError as error:
+            logging.getLogger("absl").setLevel(self._absl_level)
             raise InputError(f"{self.folder}: cannot be written ({error}); choose another --workdir") from error
 
     def save(self, state: TrainState, config: Config, run: dict[str, Any], scores: dict[str, float] | None) -> None:

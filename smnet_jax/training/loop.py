@@ -138,20 +138,25 @@ class Run:
         self._trained = fingerprint(self.pairs)
         self._evaluated = "" if evaluation is None else f"{fingerprint(evaluation)} {config.evaluate_pairs}"
         self.checkpoints = Checkpoints(workdir, config.keep, self._evaluated)
-        self.data_on = self._restore_or_start(resume_with)
-        if config.steps_per_call > 1 and self.data_on == "host":
-            raise InputError(
-                f"steps_per_call {config.steps_per_call}: the pairs are on the host, which sends them step by step; "
-                "leave it out, or start a run with --data-on device"
-            )
-        self.log.start(self.step)
-        if hosts.is_writer():
-            with replacing(workdir / "config.json") as temporary:
-                temporary.write_text(json.dumps(configs.to_json(config), indent=1) + "\n", encoding="utf-8")
-        for note in [*data.notes, *(f"resumed with {told}" for told in self.checkpoints.changed)]:
-            self.log.say(note)
-        self.vgg = self._vgg()
+        with contextlib.ExitStack() as failed:
+            if jax.process_count() == 1:  # one of several could wait for ever
+                failed.callback(self.checkpoints.close)  # a start that is refused leaves nothing of Orbax behind
+            self.data_on = self._restore_or_start(resume_with)
+            if config.steps_per_call > 1 and self.data_on == "host":
+                raise InputError(
+                    f"steps_per_call {config.steps_per_call}: the pairs are on the host, which sends them step by "
+                    "step; leave it out, or start a run with --data-on device"
+                )
+            self.log.start(self.step)
+            if hosts.is_writer():
+                with replacing(workdir / "config.json") as temporary:
+                    temporary.write_text(json.dumps(configs.to_json(config), indent=1) + "\n", encoding="utf-8")
+            for note in [*data.notes, *(f"resumed with {told}" for told in self.checkpoints.changed)]:
+                self.log.say(note)
+            self.vgg = self._vgg()
+            failed.pop_all()
         self._skipped_running = 0
+        self._saved_at = time.monotonic()
         # Calls not told of yet: their first step, the pairs of each step (steps, N), and the scalars.
         self._pending: list[tuple[int, np.ndarray, dict[str, jax.Array]]] = []
         self._resident: tuple[int, resident.Pairs] | None = None
@@ -181,15 +186,14 @@ class Run:
 
     def _do_span(self, span: Span, stopped: list[int]) -> bool:
         """Train to the end of `span`; False if stopped before."""
-        config = self.config
         feed = self._feed(span)
-        rate = schedule.learning_rate(config, self.spans)
-        compiled = make_step(config, self.mesh, span.stage, rate, None, feed.augmentation).compiled
+        rate = schedule.learning_rate(self.config, self.spans)
+        compiled = make_step(self.config, self.mesh, span.stage, rate, None, feed.augmentation).compiled
         fixed = feed.fixed(self.vgg)
         first = self.step
         clock = self.clock
         clock.work(span.stage.batch, self._step_flops(span), self._peak())
-        last_save = time.monotonic()
+        self._saved_at = time.monotonic()
         try:
             while self.step < span.stop:
                 count = self._steps_at_once(span, feed.most)
@@ -211,36 +215,39 @@ class Run:
                         self._tell_profile(_program_text(compiled, self.state, arrays, fixed))
                 self.step += count
                 clock.step(count)
-
-                evaluate = self._evaluation_due(span, self.step)
-                tell = self._log_due(span, self.step)
-                # Signals and clocks differ between processes, so with several of them they are looked at together,
-                # and not at every step.
-                save = self._checkpoint_due(self.step)
-                stop = False
-                if tell or jax.process_count() == 1:
-                    late = 0 < 60 * config.checkpoint_minutes <= time.monotonic() - last_save
-                    agreed = hosts.any_of({"save": late, "stop": bool(stopped)})
-                    save, stop = save or agreed["save"], agreed["stop"]
-                if hosts.preempted(self.step):
-                    stopped.append(signal.SIGTERM)
-                    stop = True
-                save = save and self.step < self.total  # the end is saved with its scores, and no step twice
-                if tell or evaluate or save or stop:
-                    self._tell(span)
-                if evaluate:
-                    self._evaluate_and_save()
-                elif save or stop:
-                    self._save(None)
-                if evaluate or save:
-                    last_save = time.monotonic()
-                if stop:
-                    with clock.part("checkpoint"):
-                        self.checkpoints.wait()
+                if self._do_what_is_due(span, stopped):
                     return False
         finally:
             feed.close()
         return True
+
+    def _do_what_is_due(self, span: Span, stopped: list[int]) -> bool:
+        """After a step: the log, an evaluation, a checkpoint. Whether to stop here, with everything saved."""
+        evaluate = self._evaluation_due(span, self.step)
+        tell = self._log_due(span, self.step)
+        # Signals and clocks differ between processes, so with several of them they are looked at together, and not at
+        # every step.
+        save, stop = self._checkpoint_due(self.step), False
+        if tell or jax.process_count() == 1:
+            late = 0 < 60 * self.config.checkpoint_minutes <= time.monotonic() - self._saved_at
+            agreed = hosts.any_of({"save": late, "stop": bool(stopped)})
+            save, stop = save or agreed["save"], agreed["stop"]
+        if hosts.preempted(self.step):
+            stopped.append(signal.SIGTERM)
+            stop = True
+        save = save and self.step < self.total  # the end is saved with its scores, and no step twice
+        if tell or evaluate or save or stop:
+            self._tell(span)
+        if evaluate:
+            self._evaluate_and_save()
+        elif save or stop:
+            self._save(None)
+        if evaluate or save:
+            self._saved_at = time.monotonic()
+        if stop:
+            with self.clock.part("checkpoint"):
+                self.checkpoints.wait()
+        return stop
 
     def _feed(self, span: Span) -> feeds.Feed:
         if self.data_on == "host":

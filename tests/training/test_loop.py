@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import os
 import shutil
 import signal
@@ -109,12 +110,14 @@ def test_a_checkpoint_half_deleted_by_a_kill_costs_steps_not_the_result(finished
 
 
 def test_other_settings_or_other_data_are_refused(finished):
+    before = logging.getLogger("absl").level
     with pytest.raises(InputError, match="seed 123 there, 7 here"):
         train(dataclasses.replace(CONFIG, seed=7), finished)
     with pytest.raises(InputError, match=r"6 training pairs, dummy:9 has 7 or other ones"):
         train(dataclasses.replace(CONFIG, data="dummy:9"), finished)
     with pytest.raises(InputError, match=r"6 training pairs, dummy:4\*2 has 6 or other ones"):
         train(dataclasses.replace(CONFIG, data="dummy:4*2"), finished)
+    assert logging.getLogger("absl").level == before  # what Orbax says is heard again
 
 
 @pytest.fixture(scope="module")
