@@ -8,6 +8,7 @@ import pytest
 from smnet_jax import metrics
 from smnet_jax.evaluation import protocol
 from smnet_jax.evaluation.columns import COLUMNS, STATISTICS
+from tests.support import tolerances
 
 BY_NAME = {column.name: column for column in (*COLUMNS, *STATISTICS)}
 
@@ -45,19 +46,20 @@ def test_finished_pictures_are_not_touched():
 def test_published_psnr(pictures):
     _, output, target = pictures
     expected = psnr((np.clip(output, 0, 1) * np.float32(255)).astype(np.uint8), np.asarray(target))
-    np.testing.assert_allclose(measured("psnr", pictures), expected, rtol=2e-7)
+    np.testing.assert_allclose(measured("psnr", pictures), expected, rtol=0, atol=tolerances.decibels(expected))
 
 
 def test_rounded_psnr(pictures):
     _, output, target = pictures
     expected = psnr(np.rint(np.clip(output, 0, 1) * np.float32(255)), np.asarray(target))
-    np.testing.assert_allclose(measured("psnr_rounded", pictures), expected, rtol=2e-7)
+    np.testing.assert_allclose(measured("psnr_rounded", pictures), expected, rtol=0, atol=tolerances.decibels(expected))
 
 
 def test_float_psnr(pictures):
     _, output, target = pictures
     expected = psnr(np.clip(output, 0, 1) * 255.0, np.asarray(target))
-    np.testing.assert_allclose(measured("psnr_float", pictures), expected, rtol=1e-6)
+    bound = tolerances.decibels(expected, floats=True)
+    np.testing.assert_allclose(measured("psnr_float", pictures), expected, rtol=0, atol=bound)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +75,11 @@ def test_brightness_matching(pictures, name, brightness):
     matched = []
     for ours, theirs in zip(np.clip(output, 0, 1).astype(np.float64), target / 255.0, strict=True):
         matched.append(np.clip(ours * (brightness(theirs) / brightness(ours)), 0, 1))
-    expected = psnr((np.stack(matched) * 255).astype(np.uint8), target)
-    # A value next to an integer may truncate differently in float32: one level in one of 1152 values, 1e-4 dB.
-    np.testing.assert_allclose(measured(f"psnr_{name}", pictures), expected, atol=5e-4)
+    levels = (np.stack(matched) * 255).astype(np.uint8)
+    expected = psnr(levels, target)
+    # A value next to an integer may truncate differently in float32.
+    bound = tolerances.one_level(levels, target)
+    np.testing.assert_allclose(measured(f"psnr_{name}", pictures), expected, rtol=0, atol=bound)
     assert (expected > psnr((np.clip(output, 0, 1) * 255).astype(np.uint8), target) + 1).all(), "matching must matter"
 
 
@@ -84,9 +88,9 @@ def test_the_two_ways_of_matching_differ_where_colours_do():
     blue = jnp.broadcast_to(jnp.array([0.1, 0.1, 0.4]), (1, 8, 8, 3))
     luma = protocol.match_brightness(red, blue, protocol.mean_luma)
     rgb = protocol.match_brightness(red, blue, protocol.mean_rgb)
-    np.testing.assert_allclose(rgb, red, rtol=1e-6)
+    np.testing.assert_allclose(rgb, red, rtol=tolerances.MEAN)
     np.testing.assert_allclose(
-        luma[0, 0, 0] / red[0, 0, 0], (0.0299 + 0.0587 + 0.0456) / (0.1196 + 0.0587 + 0.0114), 1e-5
+        luma[0, 0, 0] / red[0, 0, 0], (0.0299 + 0.0587 + 0.0456) / (0.1196 + 0.0587 + 0.0114), tolerances.MEAN
     )
 
 
@@ -102,12 +106,15 @@ def test_y_and_cropped_borders_are_basicsrs(pictures):
         return 10 * np.log10(255**2 / np.mean((a - b) ** 2, axis=(1, 2)))
 
     inside = np.s_[:, 4:-4, 4:-4]
-    np.testing.assert_allclose(measured("psnr_y", pictures), error(y(published), y(target)), rtol=1e-6)
-    expected = error(y(published)[inside], y(target)[inside])
-    np.testing.assert_allclose(measured("psnr_y_cropped", pictures), expected, rtol=1e-6)
-    np.testing.assert_allclose(measured("psnr_cropped", pictures), psnr(published[inside], target[inside]), rtol=2e-7)
-    gray = psnr(*(np.floor(p @ np.array([0.299, 0.587, 0.114]) + 0.5)[..., None] for p in (published, target)))
-    np.testing.assert_allclose(measured("psnr_gray", pictures), gray, atol=0.01)  # ties of rounding
+    gray = psnr(*(((p @ np.array([299, 587, 114]) + 500) // 1000)[..., None] for p in (published, target)))
+    for name, expected, floats in (
+        ("psnr_y", error(y(published), y(target)), True),
+        ("psnr_y_cropped", error(y(published)[inside], y(target)[inside]), True),
+        ("psnr_cropped", psnr(published[inside], target[inside]), False),
+        ("psnr_gray", gray, False),
+    ):
+        bound = tolerances.decibels(expected, floats=floats)
+        np.testing.assert_allclose(measured(name, pictures), expected, rtol=0, atol=bound, err_msg=name)
     assert (measured("psnr_y", pictures) > gray + 1.2).all()
 
 
@@ -143,8 +150,8 @@ def test_statistics():
     picture[0, 1, :2] = 1.5
     pictures = (None, jnp.asarray(picture), None)
     luma = np.array([0.0] * 4 + [1.0] * 2 + [127 / 255] * 10)
-    np.testing.assert_allclose(measured("luma_mean", pictures), luma.mean(), rtol=1e-6)
-    np.testing.assert_allclose(measured("luma_std", pictures), luma.std(), rtol=1e-6)
+    np.testing.assert_allclose(measured("luma_mean", pictures), luma.mean(), rtol=tolerances.MEAN)
+    np.testing.assert_allclose(measured("luma_std", pictures), luma.std(), rtol=tolerances.MEAN)
     np.testing.assert_allclose(measured("black_share", pictures), 4 / 16)
     np.testing.assert_allclose(measured("white_share", pictures), 2 / 16)
 

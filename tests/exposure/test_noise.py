@@ -8,6 +8,7 @@ from PIL import Image
 import smnet_jax
 from smnet_jax.exposure import noise
 from smnet_jax.images.srgb import from_linear, to_linear
+from tests.support import tolerances
 
 
 def smoothed(low):
@@ -20,9 +21,8 @@ def test_window_means_count_only_the_picture():
     found = np.asarray(noise.mean(jnp.asarray(x[None, ..., None]), jnp.ones(7), jnp.ones(9)))[0, ..., 0]
     for i in range(7):
         for j in range(9):
-            # Sums of 25 numbers up to 1: 25 roundings of 2^-24 times 25, over 25.
             wanted = x[max(0, i - 2) : i + 3, max(0, j - 2) : j + 3].mean()
-            assert abs(found[i, j] - wanted) < 25 * 2.0**-23
+            assert abs(found[i, j] - wanted) < tolerances.summed(25, 1)
 
 
 def test_against_the_definition_in_float64():
@@ -39,8 +39,8 @@ def test_against_the_definition_in_float64():
     for i, j in np.ndindex(9, 10):
         a, b = (x[windows(i, j)].mean((0, 1)) for x in (slope, offset))
         wanted[i, j] = a * guide[i, j] + b
-    # Variances near 1e-3 out of squares near 4e-3, divided by themselves: some 50 roundings, times the guide.
-    np.testing.assert_allclose(smoothed(low.astype(np.float32)), np.clip(wanted, 0, 1), atol=50 * 2.0**-24)
+    bound = tolerances.guided(low, noise.NOISE)
+    np.testing.assert_allclose(smoothed(low.astype(np.float32)), np.clip(wanted, 0, 1), rtol=0, atol=bound)
 
 
 def test_noise_goes_and_edges_stay():
@@ -66,7 +66,7 @@ def test_gray_stays_gray_and_flat_flat():
     out = smoothed(gray)
     np.testing.assert_array_equal(out, np.repeat(out[..., :1], 3, -1))
     flat = np.full((20, 20, 3), 0.037, np.float32)
-    np.testing.assert_allclose(smoothed(flat), flat, atol=2e-7)
+    np.testing.assert_allclose(smoothed(flat), flat, rtol=0, atol=tolerances.guided(flat, noise.NOISE))
 
 
 def test_the_default_smooths_a_noisy_dark_photo(fixtures):

