@@ -9,8 +9,9 @@ AVX-512 gave the digits of the second.
 | the same, width 16 | 4.0e-6 | 0, bit for bit | 1.36e-6, 2.14e-6 (fivek) |
 | our PyTorch network from itself in float64, width 16 | | 5.5e-7, 5.3e-7 | 1.34e-6, 2.17e-6 |
 | `forward`: our JAX network from the published one | 2.8e-6, 4.0e-6 | 7.3e-7 | below 2e-6 |
-| `BESIDE_JUMPS`: weights of the width-16 trajectory, `drift` | 2.2e-2 | | 6.3e-3 |
-| the same, loss terms over their way | 2.2e-2 | | 2.6e-3 |
+| `beside_jumps`: eight steps, width 16, `drift` | 6.3e-2 | | 6.3e-3 |
+| the same, width 8 | 6.3e-2 | 9.6e-5 | 3.7e-2 |
+| the same, loss terms over their way | 6.3e-2 | 6.0e-5 | 2.7e-3 |
 | `ADAM`: two processes and one, `drift` | 3.2e-3 | | 1.8e-6 |
 | the same: eight devices (jit, pmap, rows, accumulated) and one | 3.2e-3 | 3.5e-7 | |
 | the loss of those runs, of its size | 3.2e-3 | 8.1e-8 | |
@@ -252,8 +253,14 @@ JUMP = 5e-4
 """What a sign that went the other way at a non-smooth point does to a gradient, of its largest magnitude: the published
 float32 gradients are as far from PyTorch's own in float64 (one of the 30,000 signs of relu4_3 is worth 6e-5)."""
 
-BESIDE_JUMPS = math.sqrt(JUMP)
-"""`drift` between two runs of Adam that pass non-smooth points on different sides, as any two do after some steps."""
+
+def beside_jumps(steps: int) -> float:
+    """`drift` between two runs of Adam that pass non-smooth points on different sides, as any two may at every step.
+
+    A jump in one step's gradient costs a share JUMP of the weights their step, as `ADAM` has it; those of different
+    steps cost others, and as momentum remembers them, the shares add up.
+    """
+    return math.sqrt(steps * JUMP)
 
 
 def drift(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray], start: Mapping[str, np.ndarray]) -> float:

@@ -98,12 +98,11 @@ def test_gradients_equal_pytorchs_in_float64(fixtures, variant, vgg, monkeypatch
 def test_adam_trajectory_equals_the_published_one(request, width, vgg):
     """Eight steps, the rate divided by 1.2 after the fourth.
 
-    At width 8 no non-smooth point lies close: every loss term to 1e-4, every weight to 1e-5. At width 16 float32 passes
-    non-smooth points on
-    either side between the third and the fourth step, PyTorch's too: its float64 run of the same trajectory leaves the
-    published float32 one by 4e-3 in `inner`. From there the weights may drift as `tolerances.BESIDE_JUMPS` has it, and
-    a term by the same share of the way that it has gone. `test_nonsmooth` follows the same trajectory to 1e-5, on
-    PyTorch's sides of the non-smooth points.
+    Every loss term to 1e-4 before the first update. From there float32 may pass a non-smooth point on either side at
+    each step, as PyTorch does, whose float64 run of the same trajectory at width 16 leaves the published one by 4e-3 in
+    `inner`. Held down to AVX2 this network does so at width 8 in its first gradient; with AVX-512 it is within 1e-4 all
+    along. Weights may drift as `tolerances.beside_jumps` has it, and a term by the same share of the way that it has
+    gone. `test_nonsmooth` follows the same trajectories to 1e-5, on PyTorch's sides of the non-smooth points.
     """
     folder = request.getfixturevalue("fixtures") / "golden" if width == 8 else request.getfixturevalue("golden")
     with np.load(folder / f"trajectory_dim{width}.npz") as file:
@@ -118,14 +117,10 @@ def test_adam_trajectory_equals_the_published_one(request, width, vgg):
     print(f"width {width}: terms to {(apart / published).max():.1e}, of their way {(apart[1:] / way[1:]).max():.1e}")
     print(f"          weights to {max(np.abs(params[p] - end[p]).max() for p in end):.1e}, drift {drift:.1e}")
 
-    assert np.all(apart[:3] <= 1e-4 * np.abs(published)[:3])
-    if width == 8:
-        assert np.all(apart <= 1e-4 * np.abs(published))
-        for path in end:
-            np.testing.assert_allclose(params[path], end[path], rtol=0, atol=1e-5, err_msg=path)
-    else:
-        assert np.all(apart <= 1e-4 * np.abs(published) + tolerances.BESIDE_JUMPS * way)
-        assert drift <= tolerances.BESIDE_JUMPS
+    bound = tolerances.beside_jumps(8)
+    assert np.all(apart[0] <= 1e-4 * np.abs(published)[0])
+    assert np.all(apart <= 1e-4 * np.abs(published) + bound * way)
+    assert drift <= bound
 
 
 def _our_trajectory(width, params, batches, vgg) -> tuple[np.ndarray, dict[str, np.ndarray]]:
