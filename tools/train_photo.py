@@ -20,11 +20,12 @@ from PIL import Image
 from smnet_jax.checkpoints import exposure as weights
 from smnet_jax.data.checking import pictures_in
 from smnet_jax.data.exposures import Sources, held_out
-from smnet_jax.exposure import ExposureNet
+from smnet_jax.exposure import ExposureNet, tone
 from smnet_jax.host.atomic_files import replacing
 from smnet_jax.training import exposure as training
 
 LONG_SIDE = 400  # pixels: what is kept of each picture
+WANTED = "0 to 1: all of the set get one curve, so that this is their mean; 0: as they are"
 
 
 def main() -> None:
@@ -38,11 +39,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--all", action="store_true", help="hold nothing out: for the last run, when all is decided")
     parser.add_argument("--init", type=Path, metavar="DIR", help="start from these weights")
+    parser.add_argument("--scenes-mean", type=float, default=0.0, help=f"of the targets, {WANTED}")
+    parser.add_argument("--fivek-mean", type=float, default=0.0, help=f"of the targets, {WANTED}")
     args = parser.parse_args()
 
     pairs = {kind: read_pairs(kind, getattr(args, kind), everything=args.all) for kind in ("scenes", "fivek", "lol")}
     photos = [path for path in pictures_in(args.photos) if args.all or not held_out("photos", path)]
     targets = {name: high for kind in ("scenes", "fivek") for name, _, high in pairs[kind]}
+    for kind, mean in (("scenes", args.scenes_mean), ("fivek", args.fivek_mean)):
+        if mean:
+            pairs[kind] = with_mean(pairs[kind], mean)
     sources = Sources(
         *([(low, high) for _, low, high in pairs[kind]] for kind in ("scenes", "fivek", "lol")),
         photos=[decode(path) for path in photos] + list(targets.values()),
@@ -94,6 +100,26 @@ def read_pairs(kind: str, folder: Path, *, everything: bool) -> list[tuple[str, 
         if everything or not held_out(kind, highs[name]):
             pairs.append((name, decode(path), decode(highs[name])))
     return pairs
+
+
+def with_mean(pairs: list[tuple[str, np.ndarray, np.ndarray]], mean: float) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """The pairs with targets whose mean is `mean`, 0 to 1, by one rate of `tone.curve` for all of them.
+
+    How light a picture should be is taste. A set has its own, and a few hundred pictures of it theirs by chance.
+    """
+    highs = [high / np.float32(255) for _, _, high in pairs]
+
+    def lit(high: np.ndarray, log2_rate: float) -> np.ndarray:
+        level = np.maximum(high.max(-1, keepdims=True), tone.BLACK)
+        return high * (1 - (1 - level) ** np.float32(2**log2_rate)) / level
+
+    low, high = -2.0, 2.0
+    for _ in range(16):
+        middle = (low + high) / 2
+        low, high = (middle, high) if np.mean([lit(x, middle).mean() for x in highs]) < mean else (low, middle)
+    print(f"targets of {len(pairs)} pairs: log2 of the rate {low:+.3f}")
+    eight = (np.rint(lit(x, low) * 255).astype(np.uint8) for x in highs)
+    return [(name, dark, target) for (name, dark, _), target in zip(pairs, eight, strict=True)]
 
 
 def decode(path: Path) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from smnet_jax.bench.colours import hue_and_chroma
 from smnet_jax.errors import InputError
 
 SUMMARY = "quality on each kind of photograph, beside simple baselines"
@@ -52,30 +53,36 @@ def run(args: argparse.Namespace) -> int:
     if args.baselines:
         methods |= {"gain": gain, "gamma": gamma, "illumination map": illumination_map, "fusion": exposure_fusion}
     table = {kind: {name: score(pairs, method) for name, method in methods.items()} for kind, pairs in kinds.items()}
-    print(f"{'kind':16}{'n':>5}  " + "".join(f"{name:>34}" for name in methods))
-    print(" " * 23 + f"{'PSNR, worst tenth, SSIM, clipped':>34}" * len(methods))
+    print(f"{'kind':16}{'n':>5}  " + "".join(f"{name:>48}" for name in methods))
+    print(" " * 23 + f"{'PSNR, worst tenth, SSIM, clipped, hue, chroma':>48}" * len(methods))
     for kind, row in table.items():
         cells = (
-            f"{s['psnr']:12.2f} {s['psnr_worst_tenth']:6.2f} {s['ssim']:6.3f} {s['newly_clipped']:6.2%}"
+            f"{s['psnr']:.2f} {s['psnr_worst_tenth']:6.2f} {s['ssim']:6.3f} {s['newly_clipped']:6.2%}"
+            f" {s['hue_error']:5.1f} {s['chroma_ratio']:5.2f}"
             for s in row.values()
         )
-        print(f"{kind:16}{len(kinds[kind]):5}  " + "".join(f"{cell:>34}" for cell in cells))
+        print(f"{kind:16}{len(kinds[kind]):5}  " + "".join(f"{cell:>48}" for cell in cells))
     if args.sheet:
         contact_sheet(kinds, methods).save(args.sheet)
     if args.json:
-        args.json.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+        finite = {
+            kind: {name: {k: v if np.isfinite(v) else None for k, v in s.items()} for name, s in row.items()}
+            for kind, row in table.items()
+        }
+        args.json.write_text(json.dumps(finite, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
 def score(pairs: list[tuple[Picture, Picture]], method: Callable[[float], Enhance]) -> dict[str, float]:
-    """PSNR (dB) and SSIM of 8-bit results, means over pictures; the worst tenth's PSNR; the share newly clipped.
+    """PSNR (dB) and SSIM of 8-bit results, means over pictures; the worst tenth's PSNR; the share newly clipped; hue's
+    error (degrees) and the ratio of chroma, medians over coloured pixels, means over pictures.
 
     `method` is told the targets' mean level and gives the function to score.
     """
     from smnet_jax.metrics import ssim
 
     enhance = method(float(np.mean([high.mean() for _, high in pairs])))
-    psnrs, ssims, clipped, levels = [], [], [], []
+    psnrs, ssims, clipped, levels, colours = [], [], [], [], []
     for low, high in pairs:
         out = np.rint(np.clip(enhance(low), 0, 1) * 255) / np.float32(255)
         target = np.rint(high * 255) / np.float32(255)
@@ -83,12 +90,17 @@ def score(pairs: list[tuple[Picture, Picture]], method: Callable[[float], Enhanc
         ssims.append(float(ssim(out[None], target[None])[0]))
         clipped.append(float(((out >= 1) & (low < 1)).any(-1).mean()))
         levels.append(255 * float(out.mean() - high.mean()))
+        colours.append(hue_and_chroma(out, target))
+    hues, chromas = np.transpose([pair for pair in colours if not np.isnan(pair[0])] or [(np.nan, np.nan)])
     return {
         "psnr": float(np.mean(psnrs)),
         "psnr_worst_tenth": float(np.percentile(psnrs, 10)),
         "ssim": float(np.mean(ssims)),
         "newly_clipped": float(np.mean(clipped)),
         "mean_difference": float(np.mean(levels)),
+        "mean_level": 255 * float(np.mean([high.mean() for _, high in pairs])) + float(np.mean(levels)),
+        "hue_error": float(hues.mean()),
+        "chroma_ratio": float(chromas.mean()),
     }
 
 

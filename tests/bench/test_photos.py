@@ -25,6 +25,8 @@ def test_scores(pairs):
     assert exact["ssim"] > 0.99
     assert kept["mean_difference"] < -50
     assert abs(exact["mean_difference"]) < 0.5
+    assert exact["hue_error"] < 1
+    assert 0.98 < exact["chroma_ratio"] < 1.02
     clipping = photos.score(pairs, lambda _: lambda low: np.ones_like(low))
     assert clipping["newly_clipped"] == 1
 
