@@ -39,9 +39,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--all", action="store_true", help="hold nothing out: for the last run, when all is decided")
     parser.add_argument("--init", type=Path, metavar="DIR", help="start from these weights")
+    parser.add_argument("--halfway", action="store_true", help="write the mean of --init and of what was learned")
     parser.add_argument("--scenes-mean", type=float, default=0.0, help=f"of the targets, {WANTED}")
     parser.add_argument("--fivek-mean", type=float, default=0.0, help=f"of the targets, {WANTED}")
     args = parser.parse_args()
+    if args.halfway and not args.init:
+        parser.error("--halfway: between --init and what is learned, so it needs --init")
 
     pairs = {kind: read_pairs(kind, getattr(args, kind), everything=args.all) for kind in ("scenes", "fivek", "lol")}
     photos = [path for path in pictures_in(args.photos) if args.all or not held_out("photos", path)]
@@ -88,7 +91,10 @@ def main() -> None:
                 with replacing(checkpoint) as temporary, temporary.open("wb") as file:
                     np.savez(file, *jax.device_get(jax.tree.leaves(state)))
     about = {"source": {"name": "tools/train_photo.py"}, "training": {k: str(v) for k, v in vars(args).items()}}
-    weights.save(args.out, model, jax.device_get(state.average), about)
+    learned = state.average
+    if args.halfway:  # between two that are good at different things (Wortsman et al., WiSE-FT, CVPR 2022)
+        learned = jax.tree.map(lambda a, b: (a + b) / 2, params, learned)
+    weights.save(args.out, model, jax.device_get(learned), about)
 
 
 def read_pairs(kind: str, folder: Path, *, everything: bool) -> list[tuple[str, np.ndarray, np.ndarray]]:
