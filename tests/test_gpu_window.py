@@ -26,6 +26,8 @@ def tool(name: str) -> Any:
     return module
 
 
+# Its children are forked to end with it. The tool never imports JAX, which warns of that; the tests' process may have.
+pytestmark = pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
 gpu_pack, gpu_window = tool("gpu_pack"), tool("gpu_window")
 MOST = 1 << 19  # of a folder, bytes
 
