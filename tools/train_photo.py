@@ -59,7 +59,7 @@ def main() -> None:
     print({kind: len(pairs[kind]) for kind in pairs} | {"photos": len(sources.photos)})
 
     model, tx = ExposureNet(), training.optimizer(args.steps, args.rate)
-    params = weights.load(args.init)[1]["params"] if args.init else None
+    params = jax.device_get(weights.load(args.init)[1]["params"]) if args.init else None  # the step takes devices' own
     state = training.start(model, tx, args.seed, params)
     checkpoint = args.out.with_name(args.out.name + ".checkpoint.npz")
     if checkpoint.exists():

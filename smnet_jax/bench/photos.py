@@ -98,7 +98,6 @@ def score(pairs: list[tuple[Picture, Picture]], method: Callable[[float], Enhanc
         "ssim": float(np.mean(ssims)),
         "newly_clipped": float(np.mean(clipped)),
         "mean_difference": float(np.mean(levels)),
-        "mean_level": 255 * float(np.mean([high.mean() for _, high in pairs])) + float(np.mean(levels)),
         "hue_error": float(hues.mean()),
         "chroma_ratio": float(chromas.mean()),
     }

@@ -66,10 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class Limits(NamedTuple):
-    """What --tile and --max-memory say."""
+    """How pictures are computed: what --tile and --max-memory say, and which sizes share a program."""
 
     tile: Any
     max_memory: int | None
+    shapes: Any  # the network's `Buckets`, or None
 
 
 class _BrightEnough(InputError):
@@ -105,21 +106,21 @@ def run(args: argparse.Namespace) -> int:
     if source == untrained.NAME:
         print(f"smnet: {untrained.WARNING}", file=sys.stderr)
 
-    limits, shapes = Limits(tile, max_memory), buckets.for_model(model)
+    limits = Limits(tile, max_memory, buckets.for_model(model))
     if args.watch:
-        return watching.watch(args, lambda jobs: _done(jobs, model, variables, args, limits, shapes))
-    records = _done(jobs, model, variables, args, limits, shapes)
+        return watching.watch(args, lambda jobs: _done(jobs, model, variables, args, limits))
+    records = _done(jobs, model, variables, args, limits)
     return _finish(args, records, passed, earlier, time.monotonic() - started)
 
 
 def _done(
-    jobs: list[Any], model: Any, variables: Any, args: argparse.Namespace, limits: Limits, shapes: Any
+    jobs: list[Any], model: Any, variables: Any, args: argparse.Namespace, limits: Limits
 ) -> list[dict[str, Any]]:
     """Enhance `jobs`, tell what there is to tell about each, and give a record of each."""
     records: list[dict[str, Any]] = []
     notes: dict[str, int] = {}  # a folder's pictures mostly have the same to say: once is enough
     with _quiet_pillow(), _progress(len(jobs)) as (advance, say):
-        for job, outcome in _enhanced(jobs, model, variables, args, limits, shapes, advance):
+        for job, outcome in _enhanced(jobs, model, variables, args, limits, advance):
             record: dict[str, Any] = {"input": str(job.source)}
             if isinstance(outcome, _BrightEnough):
                 record["skipped"] = "bright enough"
@@ -312,13 +313,9 @@ def _enhanced(
     variables: Any,
     args: argparse.Namespace,
     limits: Limits,
-    shapes: Any,
     advance: Any,
 ) -> Iterator[Any]:
-    """The work itself, as `prefetch.pipelined` yields it; `advance` learns how many pictures are computed.
-
-    shapes: the network's `Buckets`, or None.
-    """
+    """The work itself, as `prefetch.pipelined` yields it; `advance` learns how many pictures are computed."""
     from smnet_jax.enhancement import memory, photo
     from smnet_jax.enhancement.buckets import AT_ONCE
     from smnet_jax.enhancement.plan import decide
@@ -327,17 +324,17 @@ def _enhanced(
 
     def announce(some):
         sizes = [pictures.size_in_header(job.source) for job in some]
-        shapes.announce(padding.padded(*size) for size in sizes if size is not None)
+        limits.shapes.announce(padding.padded(*size) for size in sizes if size is not None)
 
     def read(job):
         place = next(reading)
-        if amount != 0 and shapes is not None and len(jobs) > 1 and place % AT_ONCE == 0:
+        if amount != 0 and limits.shapes is not None and len(jobs) > 1 and place % AT_ONCE == 0:
             announce(jobs[place : place + AT_ONCE])
         picture = pictures.read(job.source, max_megapixels=args.max_megapixels)
         if args.only_dark and not darkness.is_dark(picture.rgb, picture.alpha):
             raise _BrightEnough(f"{job.source}: bright enough")
         writing.check_fits(picture, job.target.suffix)
-        plan = decide(model, picture.rgb.shape, limits.tile, limits.max_memory, shapes)
+        plan = decide(model, picture.rgb.shape, *limits)
         if amount != 0:  # which runs no network
             photo.prepare(model, variables, picture, plan)  # compile for this size while another is computed
         return picture, plan

@@ -14,7 +14,6 @@ import dataclasses
 import io
 import math
 import os
-import threading
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +29,7 @@ from smnet_jax.images import (
     formats,
     heif,
     metadata,
+    opening,
     profiles,
     srgb,
     tiff,
@@ -43,7 +43,6 @@ FORMATS = formats.WRITTEN  # suffix -> Pillow's name; only these decoders are ev
 MAX_MEGAPIXELS = 200.0  # the float picture is then 2.4 GB
 SMALLEST = 8  # pixels; the network reduces four times and mirrors at the border
 
-_OPENING = threading.Lock()
 
 _NONE = Metadata()
 
@@ -246,13 +245,8 @@ def _raster(file: IO[bytes], path: object, max_megapixels: float) -> _Raster:
 
 
 def _open(file: IO[bytes], path: object, max_megapixels: float) -> Image.Image:
-    # Pillow's own limit is one global number that cannot be raised per picture; ours is checked right after the header.
-    with _OPENING:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            image = Image.open(file, formats=sorted(set(FORMATS.values())))
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
+    with opening.no_limit():
+        image = Image.open(file, formats=sorted(set(FORMATS.values())))
     _check_size(image, path, max_megapixels)
     return image
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from smnet_jax.errors import InputError
 from smnet_jax.images import exif as tags
+from smnet_jax.images import opening
 from smnet_jax.images.exif import Directory, Entry
 
 _COMPRESSIONS = (1, 5, 8, 32773, 32946, 50000)  # those that know bytes only: none, LZW, deflate, PackBits, zstd
@@ -34,8 +35,10 @@ def is_needed(page: Directory) -> bool:
 
 
 def bytes_of(page: Directory) -> int:
-    """Of all samples, unpacked."""
-    return page.number(256) * page.number(257) * page.number(277, 1) * _depth(page) // 8
+    """Of all samples, unpacked; of tiles also what lies beyond the picture's right edge."""
+    width = page.number(256)
+    row = page.number(322) or width
+    return -(-width // max(1, row)) * row * page.number(257) * page.number(277, 1) * _depth(page) // 8
 
 
 def read(file: IO[bytes], path: object, notes: list[str]) -> tuple[np.ndarray, int]:
@@ -150,7 +153,7 @@ def _as_bytes(
     content += bytes(len(content) % 2)
     head = (b"II*\0" if page.order == "<" else b"MM\0*") + numbers(0, len(content)).value
     shown = head + content[8:] + tags.laid_out(page.order, own, {}, len(content))
-    with Image.open(io.BytesIO(shown), formats=["TIFF"]) as image:
+    with opening.no_limit(), Image.open(io.BytesIO(shown), formats=["TIFF"]) as image:
         return np.asarray(image)
 
 

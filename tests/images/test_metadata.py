@@ -12,25 +12,10 @@ from smnet_jax.errors import InputError
 from smnet_jax.images import exif, pictures, writing
 from smnet_jax.images.metadata import Metadata
 from tests.support import tiffs
+from tests.support.exif_blocks import COMMENT, MAKER_NOTE, NAME, entries, jpeg
 from tests.support.scene import SCENE, chunk, encoded
 
-NAME = "José Müller 写真".encode()
-COMMENT = (0x9286, 7, 18, b"UNICODE\0" + "Häfen".encode("utf-16-le"))
-MAKER_NOTE = (0x927C, 7, 40, bytes(range(40)))
-
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # as the commands do
-
-
-def jpeg(block: bytes) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(SCENE).save(file, "JPEG", quality=95, exif=block)
-    return file.getvalue()
-
-
-def entries(block: bytes) -> dict[int, exif.Entry]:
-    """Every entry of a block, of the directories below too."""
-    _, top, below = exif.tree(io.BytesIO(block.removeprefix(exif.PREFIX)))
-    return top | {tag: entry for inner in below.values() for tag, entry in inner.items()}
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif"])

@@ -5,6 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from smnet_jax.data.decoding import decode
 from smnet_jax.errors import InputError
@@ -84,3 +85,21 @@ def test_such_files_are_turned_trained_on_and_bounded(tmp_path):
     path.write_bytes(deflated(values)[:300])  # its directory is gone
     with pytest.raises(InputError):
         pictures.read(path)
+
+
+def test_size_is_judged_by_our_limit_alone_and_tiles_count_whole(monkeypatch):
+    """Floats are shown to Pillow as bytes, several to a pixel: its own limit would come too early."""
+    values = SCENE.astype(np.float32) / np.float32(255)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 16)
+    assert pictures.from_bytes(deflated(values))[0].rgb.shape == values.shape
+
+    height, width = values.shape[:2]
+    data = values.tobytes()
+    tags = {tag[0]: tag for tag in tiffs.pixels(values, 2, 8, [])}
+    for strips in (273, 278, 279):
+        del tags[strips]
+    tags |= {t[0]: t for t in (tiffs.long(322, 1 << 24), tiffs.long(323, 16), tiffs.long(324, 8), tiffs.long(325, 64))}
+    start = 8 + len(data)
+    bomb = b"II*\0" + struct.pack("<I", start) + data + tiffs.directory(list(tags.values()), start)
+    with pytest.raises(InputError, match=f"{width}x{height} pixels of 3 channels are too much to read at once"):
+        pictures.from_bytes(bomb)
