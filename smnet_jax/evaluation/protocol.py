@@ -1,5 +1,6 @@
 """From enhanced pictures and targets to one number per column: how pictures are prepared, and which metric then."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -8,9 +9,12 @@ import jax.numpy as jnp
 
 from smnet_jax import metrics
 from smnet_jax.evaluation.columns import Column
+from smnet_jax.metrics import extents
 
 Operands = tuple[jax.Array, ...]
 BORDER = 4  # pixels that the protocols "cropped" cut off at each side
+# Metrics of smnet_jax.metrics that take pictures smaller than their array: one program serves many sizes.
+TAKE_SIZES = frozenset({"psnr", "ssim", "iw_ssim", "vif", "niqe", "lpips"})
 
 
 def truncated(output: jax.Array) -> jax.Array:
@@ -49,14 +53,20 @@ def match_brightness(output: jax.Array, target: jax.Array, mean: Callable[[jax.A
     return jnp.clip(output * factor[:, None, None, None], 0, 1)
 
 
-def mean_luma(picture: jax.Array) -> jax.Array:
+def mean_luma(picture: jax.Array, sizes: extents.Sizes = None) -> jax.Array:
     """Mean luma per picture, float (N,H,W,3) -> (N,): the brightness that LLFlow's test script matches."""
-    return jnp.mean(metrics.luma(picture), axis=(1, 2, 3))
+    return _mean(metrics.luma(picture), sizes)
 
 
-def mean_rgb(picture: jax.Array) -> jax.Array:
+def mean_rgb(picture: jax.Array, sizes: extents.Sizes = None) -> jax.Array:
     """Mean of all values per picture, float (N,H,W,3) -> (N,)."""
-    return jnp.mean(picture, axis=(1, 2, 3))
+    return _mean(picture, sizes)
+
+
+def _mean(picture: jax.Array, sizes: extents.Sizes) -> jax.Array:
+    if sizes is None:
+        return jnp.mean(picture, axis=(1, 2, 3))
+    return jnp.mean(extents.mean(jnp.moveaxis(picture, -1, 1), extents.of_channels(sizes)), 1)
 
 
 def limited_y(picture: jax.Array) -> jax.Array:
@@ -70,11 +80,18 @@ def cropped(picture: jax.Array) -> jax.Array:
     return picture[:, BORDER:-BORDER, BORDER:-BORDER]
 
 
-def prepare(column: Column, low: jax.Array | None, output: jax.Array, target: jax.Array | None) -> Operands:
+def prepare(
+    column: Column,
+    low: jax.Array | None,
+    output: jax.Array,
+    target: jax.Array | None,
+    sizes: extents.Sizes = None,
+) -> Operands:
     """The uint8 or float pictures that the column's metric compares, (enhanced, other) or (enhanced,).
 
     `low` (the dark input) and `target` are uint8 RGB (N,H,W,3), or None where `column.needs` does not name them;
-    `output` is the network's unclipped float output or a finished uint8 picture.
+    `output` is the network's unclipped float output or a finished uint8 picture. `sizes` (N,2) are rows and columns of
+    pictures that lie in the upper left corners of larger arrays, as those returned then do (`prepared_sizes`).
     """
     if not column.needs:
         return (truncated(output),)
@@ -98,10 +115,15 @@ def prepare(column: Column, low: jax.Array | None, output: jax.Array, target: ja
         case "y-cropped":
             return cropped(limited_y(truncated(output))), cropped(limited_y(target))
         case "gtmean-luma":
-            return truncated(match_brightness(output, target, mean_luma)), target
+            return truncated(match_brightness(output, target, functools.partial(mean_luma, sizes=sizes))), target
         case "gtmean-rgb":
-            return truncated(match_brightness(output, target, mean_rgb)), target
+            return truncated(match_brightness(output, target, functools.partial(mean_rgb, sizes=sizes))), target
     raise ValueError(f"protocol {column.protocol!r} is not one of columns.PROTOCOLS")
+
+
+def prepared_sizes(column: Column, sizes: jax.Array) -> jax.Array:
+    """Rows and columns (N,2) of the pictures that `prepare` makes of pictures of `sizes`."""
+    return sizes - 2 * BORDER if column.protocol.endswith("cropped") else sizes
 
 
 def preparation(column: Column) -> str:
@@ -117,25 +139,38 @@ def constants(column: Column) -> dict[str, Any]:
     return {"weights": metrics.load_lpips(**dict(column.options))} if column.function == "lpips" else {}
 
 
-def measure(column: Column, pictures: Operands, **arrays: Any) -> jax.Array:
+def takes_sizes(column: Column) -> bool:
+    """Whether `measure` takes pictures that are smaller than their array."""
+    return column.function in TAKE_SIZES or column.function in STATISTICS
+
+
+def measure(column: Column, pictures: Operands, sizes: extents.Sizes = None, **arrays: Any) -> jax.Array:
     """The column's metric of pictures that `prepare` made, one number per picture, (N,) float32.
 
+    `sizes` (N,2): rows and columns of what `prepare` returned, where `takes_sizes`; None: pictures fill their arrays.
     `arrays` are the column's `constants`: under jit they should be arguments, not 59 MB inside the program.
     """
     if column.function in STATISTICS:
-        return STATISTICS[column.function](*pictures)
+        return STATISTICS[column.function](pictures[0], sizes)
+    if sizes is not None:
+        arrays["sizes"] = sizes
     if "low" in column.needs:
         pictures = pictures[::-1]  # loe(low, enhanced)
     return getattr(metrics, column.function)(*pictures, **dict(column.options), **arrays)
 
 
-def _share(value: int) -> Callable[[jax.Array], jax.Array]:
-    return lambda picture: jnp.mean(jnp.any(picture == value, axis=-1), axis=(1, 2))
+def _share(value: int) -> Callable[[jax.Array, extents.Sizes], jax.Array]:
+    return lambda picture, sizes: extents.mean(jnp.any(picture == value, axis=-1).astype(jnp.float32), sizes)
 
 
-STATISTICS: dict[str, Callable[[jax.Array], jax.Array]] = {
-    "luma_mean": lambda picture: mean_luma(unit(picture)),
-    "luma_std": lambda picture: jnp.std(metrics.luma(unit(picture)), axis=(1, 2, 3)),
+def _luma_std(picture: jax.Array, sizes: extents.Sizes) -> jax.Array:
+    luma = metrics.luma(unit(picture))
+    return jnp.sqrt(_mean(jnp.square(luma - _mean(luma, sizes)[:, None, None, None]), sizes))
+
+
+STATISTICS: dict[str, Callable[[jax.Array, extents.Sizes], jax.Array]] = {
+    "luma_mean": lambda picture, sizes: mean_luma(unit(picture), sizes),
+    "luma_std": _luma_std,
     "black_share": _share(0),
     "white_share": _share(255),
 }

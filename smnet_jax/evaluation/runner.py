@@ -20,22 +20,35 @@ from smnet_jax.enhancement.buckets import Buckets
 from smnet_jax.errors import InputError
 from smnet_jax.evaluation.columns import Column
 from smnet_jax.evaluation.folders import Item
-from smnet_jax.evaluation.protocol import Operands, constants, measure, preparation, prepare, truncated
+from smnet_jax.evaluation.protocol import (
+    Operands,
+    constants,
+    measure,
+    preparation,
+    prepare,
+    prepared_sizes,
+    takes_sizes,
+    truncated,
+)
 from smnet_jax.evaluation.results import Evaluation, Picture, Throughput
 from smnet_jax.images.padding import MULTIPLE, pad, padded
 
 Apply = Callable[..., Any]  # (variables, low) -> output, (N,H,W,3), of one device; H, W multiples of 4
 Receive = Callable[[int, Item, Mapping[str, np.ndarray]], object]
+Score = Callable[[jax.Array, Mapping[str, np.ndarray]], dict[str, np.ndarray]]  # (output, low and high) -> by column
 LOOKAHEAD = 2  # batches that are decoded while one is computed
 # Default batch on an accelerator: eight pictures of 600x400, which fill a TPU (docs/lab/tpu.md).
 PIXELS_PER_DEVICE = 2_000_000
+# Pixels that all metrics take as long for as their compiling, measured on two cores; elsewhere a guess.
+WORTH_ON_CPU, WORTH = 1_400_000, 100_000_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Network:
     """What enhances: `apply(variables, low)`; `about` (source, sha256, ...) goes into the results.
 
-    buckets: if not None, `apply(variables, low, sizes)` takes smaller pictures too, and sizes may share programs.
+    buckets: if not None, `apply(variables, low, sizes)` takes smaller pictures too, and sizes may share programs of the
+    network; these buckets then say which do, of the metrics' programs too.
     """
 
     apply: Apply
@@ -81,25 +94,27 @@ def evaluate(
     values: dict[int, dict[str, float]] = {}
     spent = dict.fromkeys(("model", "metrics", "compiling"), 0.0)
 
-    shapes = network.buckets if network else None
-    if shapes is not None:
-        shapes.announce(padded(item.height, item.width) for item in items)
+    buckets = network.buckets if network else None
+    network_shares = buckets is not None
+    if buckets is None:
+        buckets = Buckets(WORTH_ON_CPU if jax.default_backend() == "cpu" else WORTH)
+    buckets.announce(padded(item.height, item.width) for item in items)
     compiled: dict[tuple[int, tuple[int, int], bool], Any] = {}
+    shared_programs: dict[Any, Any] = {}
     for size, members in by_size(items).items():
-        shared = shapes.shape(padded(*size)) if shapes is not None else None
-        shape = shared or padded(*size)
-        per_step = batch_size(batch, shape, len(devices))
-        program = per_step, shape, shared is not None
+        shared = buckets.shape(padded(*size))
+        per_step = batch_size(batch, shared or padded(*size), len(devices))
+        shape = shared if shared and network_shares else padded(*size)
+        program = per_step, shape, shared is not None and network_shares
         with _clock(spent, "compiling"):
             if network and program not in compiled:
                 compiled = {
                     key: kept for key, kept in compiled.items() if key[2]
                 }  # of one size alone: not needed again
                 compiled[program] = _compile_network(network, variables, mesh, *program)
-            kinds = [kind for kind in ("low", "high") if getattr(items[members[0]], kind) is not None]
-            score = _compile_metrics(usable, mesh, per_step, size, kinds, quantised=network is None)
+            kinds = tuple(kind for kind in ("low", "high") if getattr(items[members[0]], kind) is not None)
+            score = _metrics(shared_programs, usable, mesh, per_step, size, shared, kinds, quantised=network is None)
         for indices, loaded in _batches(items, members, per_step):
-            pictures = {k: jax.device_put(loaded[k], NamedSharding(mesh, P("data"))) for k in loaded}
             if network is not None:
                 # Divided here, not on the device: XLA multiplies by 1/255 instead, which is not the same last bit.
                 low = _within(shape, pad(loaded["low"] / np.float32(255)))
@@ -107,7 +122,6 @@ def evaluate(
                 given = jax.device_put((low, sizes), NamedSharding(mesh, P("data")))
                 with _clock(spent, "model"):
                     output, finite = jax.block_until_ready(compiled[program](variables, *given))
-                output = output[:, : size[0], : size[1]]
                 broken = [items[i].name for i, good in zip(indices, np.asarray(finite), strict=False) if not good]
                 if broken:
                     raise InputError(
@@ -115,13 +129,12 @@ def evaluate(
                         "values that are not finite; the weights are damaged or from a diverged training"
                     )
             else:
-                output = pictures["image"]
+                output = jax.device_put(loaded["image"], NamedSharding(mesh, P("data")))
             with _clock(spent, "metrics"):
-                scores = jax.block_until_ready(score(output, {k: pictures[k] for k in kinds}))
-            host = {name: np.asarray(score_) for name, score_ in scores.items()}
-            finished = np.asarray(truncated(output)) if receive else None
+                found = score(output, {k: loaded[k] for k in kinds})
+            finished = np.asarray(truncated(output))[:, : size[0], : size[1]] if receive else None
             for row, index in enumerate(indices):
-                values[index] = {name: float(scores_[row]) for name, scores_ in host.items()}
+                values[index] = {name: float(scores_[row]) for name, scores_ in found.items()}
                 if receive and finished is not None:
                     receive(index, items[index], {**{k: loaded[k][row] for k in kinds}, "output": finished[row]})
                 advance()
@@ -248,45 +261,98 @@ def _compile_network(
     )
 
 
-def _compile_metrics(
+def _metrics(
+    shared_programs: dict[Any, Any],
     columns: Sequence[Column],
     mesh: Mesh,
     per_step: int,
     size: tuple[int, int],
-    kinds: Sequence[str],
+    shared: tuple[int, int] | None,
+    kinds: tuple[str, ...],
     *,
     quantised: bool,
-) -> Callable[[jax.Array, dict[str, jax.Array]], dict[str, jax.Array]]:
+) -> Score:
+    """What scores pictures of `size`: programs of `shared_programs` that take all sizes within the array `shared`
+    (None: there is none), and for columns that cannot share one, programs of this size.
+    """
+    data = NamedSharding(mesh, P("data"))
+    key = per_step, shared, kinds
+    sharing = [column for column in columns if shared is not None and takes_sizes(column)]
+    if shared and sharing and key not in shared_programs:
+        shared_programs[key] = _compile_metrics(sharing, mesh, per_step, shared, kinds, quantised, sized=True)
+    others = [column for column in columns if column not in sharing]
+    alone = _compile_metrics(others, mesh, per_step, size, kinds, quantised) if others else None
+    sizes = np.full((per_step, 2), size, np.int32)
+
+    def score(output: jax.Array, pictures: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        scores: dict[str, jax.Array] = {}
+        own = output[:, : size[0], : size[1]] if shared is None else np.asarray(output)[:, : size[0], : size[1]]
+        if alone:
+            scores |= alone(*jax.device_put((own, dict(pictures)), data))
+        if shared is not None and sharing:
+            within = {kind: _within(shared, picture) for kind, picture in pictures.items()}
+            array = output if output.shape[1:3] == shared else _within(shared, np.asarray(own))
+            scores |= shared_programs[key](*jax.device_put((array, within, sizes), data))
+        return {name: np.asarray(value) for name, value in scores.items()}
+
+    return score
+
+
+def _compile_metrics(
+    columns: Sequence[Column],
+    mesh: Mesh,
+    per_step: int,
+    shape: tuple[int, int],
+    kinds: Sequence[str],
+    quantised: bool,
+    *,
+    sized: bool = False,
+) -> Callable[..., dict[str, jax.Array]]:
     """(output, {"low": ..., "high": ...}) -> {column: (N,)}; all metrics of a picture on its own device.
 
     One program prepares the pictures of every protocol, and then there is one for each metric: columns that differ in
-    protocol alone share it, which halves the time for compiling.
+    protocol alone share it, which halves the time for compiling. Arrays are of `shape`; where `sized`, sizes (N,2) of
+    the pictures in them are a third argument.
     """
+    data = NamedSharding(mesh, P("data"))
+    output = _picture(mesh, per_step, shape, jnp.uint8 if quantised else jnp.float32)
+    pictures = {kind: _picture(mesh, per_step, shape, jnp.uint8) for kind in kinds}
+    sizes = jax.ShapeDtypeStruct((per_step, 2), jnp.int32, sharding=data) if sized else None
 
-    def prepare_all(output: jax.Array, pictures: dict[str, jax.Array]) -> dict[str, Operands]:
+    def prepare_all(
+        output: jax.Array, pictures: dict[str, jax.Array], sizes: jax.Array | None
+    ) -> dict[str, tuple[Operands, jax.Array | None]]:
         one_each = {preparation(c): c for c in columns}
-        return {key: prepare(c, pictures.get("low"), output, pictures.get("high")) for key, c in one_each.items()}
+        return {
+            key: (
+                prepare(c, pictures.get("low"), output, pictures.get("high"), sizes),
+                None if sizes is None else prepared_sizes(c, sizes),
+            )
+            for key, c in one_each.items()
+        }
 
-    output = _picture(mesh, per_step, size, jnp.uint8 if quantised else jnp.float32)
-    pictures = {kind: _picture(mesh, per_step, size, jnp.uint8) for kind in kinds}
-    preparing = _compile(prepare_all, mesh, (P("data"), P("data")), output, pictures)
-    shapes = jax.eval_shape(prepare_all, output, pictures)
+    preparing = _compile(prepare_all, mesh, (P("data"), P("data"), P("data")), output, pictures, sizes)
+    shapes = jax.eval_shape(prepare_all, output, pictures, sizes)
     programs: dict[Any, tuple[Any, Any]] = {}
     program_of = {}
     for column in columns:
-        operands = jax.tree.map(lambda o: o.update(sharding=output.sharding), shapes[preparation(column)])
-        kind = (column.function, column.options, tuple((o.shape, str(o.dtype)) for o in operands))
+        operands = jax.tree.map(lambda o: o.update(sharding=data), shapes[preparation(column)])
+        kind = (column.function, column.options, tuple((o.shape, str(o.dtype)) for o in operands[0]))
         if kind not in programs:
             arrays = jax.device_put(constants(column), NamedSharding(mesh, P()))
 
-            def metric(operands: Operands, arrays: dict[str, Any], column: Column = column) -> jax.Array:
-                return measure(column, operands, **arrays)
+            def metric(
+                operands: tuple[Operands, jax.Array | None], arrays: dict[str, Any], column: Column = column
+            ) -> jax.Array:
+                return measure(column, *operands, **arrays)
 
             programs[kind] = _compile(metric, mesh, (P("data"), P()), operands, arrays), arrays
         program_of[column] = programs[kind]
 
-    def score(output: jax.Array, pictures: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        prepared = preparing(output, pictures)
+    def score(
+        output: jax.Array, pictures: dict[str, jax.Array], sizes: jax.Array | None = None
+    ) -> dict[str, jax.Array]:
+        prepared = preparing(output, pictures, sizes)
         return {
             column.name: program(prepared[preparation(column)], arrays)
             for column, (program, arrays) in program_of.items()

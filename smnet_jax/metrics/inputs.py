@@ -49,6 +49,29 @@ def checked_alone(
     return array
 
 
+def checked_sizes(
+    metric: str, sizes: jax.typing.ArrayLike | None, images: jax.Array, *, minimum: int = 1
+) -> jax.Array | None:
+    """Rows and columns (N, 2) of pictures that are smaller than their array (N, H, W, C), int32; None stays None.
+
+    Raises InputError where the shape is another or, unless they are being traced, sizes are not from `minimum` to the
+    array's.
+    """
+    if sizes is None:
+        return None
+    array = jnp.asarray(sizes)
+    if array.shape != (len(images), 2) or not jnp.issubdtype(array.dtype, jnp.integer):
+        raise InputError(f"{metric}: sizes are {array.dtype} {array.shape}; give integers, rows and columns, (N, 2)")
+    if not isinstance(array, jax.core.Tracer) and array.is_fully_addressable:
+        least, most = np.asarray(array).min(0), np.asarray(array).max(0)
+        if least.min() < minimum or (most > np.array(images.shape[1:3])).any():
+            raise InputError(
+                f"{metric}: sizes go from {least[1]}x{least[0]} to {most[1]}x{most[0]}; both sides must be at least "
+                f"{minimum}, and within the array of {images.shape[2]}x{images.shape[1]}"
+            )
+    return array.astype(jnp.int32)
+
+
 def levels(images: jax.Array) -> jax.Array:
     """Pictures on the scale 0..255, float32, for which the constants of most metrics were chosen."""
     if images.dtype == jnp.uint8:

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from smnet_jax.errors import InputError
+from smnet_jax.metrics import extents
 from smnet_jax.metrics.color import luma, plane
-from smnet_jax.metrics.inputs import checked_alone, levels
+from smnet_jax.metrics.inputs import checked_alone, checked_sizes, levels
 from smnet_jax.metrics.resize import halved
 from smnet_jax.metrics.windows import gaussian
 
@@ -20,7 +21,7 @@ NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))  # whose products with a pixel ar
 PARAMETERS = Path(__file__).with_name("niqe.npz")  # as the authors released them; see NOTICE
 
 
-def niqe(images: jax.typing.ArrayLike) -> jax.Array:
+def niqe(images: jax.typing.ArrayLike, *, sizes: jax.typing.ArrayLike | None = None) -> jax.Array:
     """Natural image quality evaluator, one per picture: lower is better, and no reference is needed.
 
     Each block of 96x96 pixels gives 36 numbers: shapes and widths of generalised Gaussians, fitted to locally
@@ -33,6 +34,7 @@ def niqe(images: jax.typing.ArrayLike) -> jax.Array:
     Args:
       images: (N, H, W, 3) or (N, H, W, 1), uint8 or floats in [0, 1]; room for two blocks, 96x192 pixels at least.
         Luma is rounded to whole levels, as MATLAB's rgb2gray does.
+      sizes: (N, 2) rows and columns of pictures in the upper left corners of larger arrays; None: they fill them.
 
     Returns:
       (N,) float32; not a number where fewer than two blocks have any contrast. Its gradient is of no use.
@@ -53,31 +55,39 @@ def niqe(images: jax.typing.ArrayLike) -> jax.Array:
     whole = checked[:, : height // BLOCK * BLOCK, : width // BLOCK * BLOCK]
     if whole.dtype == jnp.uint8 and whole.shape[-1] == 3:
         whole = luma(whole)
-    return _niqe(jnp.round(plane(levels(whole))))
+    return _niqe(jnp.round(plane(levels(whole))), checked_sizes("niqe", sizes, checked, minimum=BLOCK))
 
 
 @jax.jit
-def _niqe(gray: jax.Array) -> jax.Array:
-    """Of whole levels 0..255 and whole blocks, (N, H, W) float32 -> (N,)."""
+def _niqe(gray: jax.Array, sizes: extents.Sizes) -> jax.Array:
+    """Of whole levels 0..255 and whole blocks, (N, H, W) float32 -> (N,); pictures of `sizes` have some, too."""
     rows, columns = (side // BLOCK for side in gray.shape[1:])
+    counts = None if sizes is None else sizes // BLOCK
     features = []
     for scale in (1, 2):
         side = BLOCK // scale
-        blocks = _normalised(gray).reshape(-1, rows, side, columns, side)
+        ends = None if counts is None else counts * side
+        blocks = _normalised(gray, ends).reshape(-1, rows, side, columns, side)
         features.append(_features(jnp.moveaxis(blocks, 3, 2).reshape(-1, rows * columns, side, side)))
         if scale == 1:
-            gray = halved(gray)
-    return jax.vmap(_distance)(jnp.concatenate(features, -1))
+            gray = halved(gray, ends)
+    numbers = jnp.concatenate(features, -1)  # (N, blocks, 36)
+    if counts is not None:  # a block beyond the picture is one without contrast
+        there = extents.inside(jnp.zeros((len(gray), rows, columns)), counts)
+        numbers = jnp.where(there.reshape(len(gray), rows * columns, 1), numbers, jnp.nan)
+    return jax.vmap(_distance)(numbers)
 
 
-def _normalised(gray: jax.Array) -> jax.Array:
+def _normalised(gray: jax.Array, sizes: extents.Sizes) -> jax.Array:
     """Each pixel less the mean around it, over the deviation around it plus one, (N, H, W); the rim is repeated.
 
     Differences from the pixel itself are summed, not levels: in float32 the variance of levels near 255 would be wrong
     by more than that of a smooth sky.
     """
     size = len(WINDOW)
-    padded = jnp.pad(gray, ((0, 0), (size // 2, size // 2), (size // 2, size // 2)), mode="edge")
+    padded = gray
+    for axis in (-2, -1):
+        padded = extents.padded(padded, axis, (size // 2, size // 2), "edge", sizes)
     weights = jnp.asarray(np.outer(WINDOW, WINDOW), jnp.float32)
 
     def add(tap: jax.Array, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:

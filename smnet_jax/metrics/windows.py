@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from smnet_jax.metrics import extents
+
 
 def uniform(size: int) -> np.ndarray:
     """`size` equal weights that sum to one."""
@@ -29,13 +31,15 @@ def slide(planes: jax.Array, weights: np.ndarray, *, stride: int = 1) -> jax.Arr
     return _along(_along(planes, line, planes.ndim - 2, stride), line, planes.ndim - 1, stride)
 
 
-def moments(x: jax.Array, y: jax.Array, weights: np.ndarray) -> tuple[jax.Array, ...]:
+def moments(x: jax.Array, y: jax.Array, weights: np.ndarray, sizes: extents.Sizes = None) -> tuple[jax.Array, ...]:
     """Windowed mean of x and y, variance of x and y (never negative), covariance; each (..., H', W').
+
+    `sizes` (see `extents`): of the windows, `extents.windows(sizes, len(weights))` lie wholly inside the pictures.
 
     Variances come from E[x²] - E[x]², which loses its digits in float32 where the mean is large beside the spread.
     They do not change when a constant is taken off, so each plane is first centred on its own mean.
     """
-    shift_x, shift_y = (lax.stop_gradient(jnp.mean(plane, (-2, -1), keepdims=True)) for plane in (x, y))
+    shift_x, shift_y = (lax.stop_gradient(extents.mean(plane, sizes)[..., None, None]) for plane in (x, y))
     x, y = x - shift_x, y - shift_y
     # Stacked, because XLA then makes one pass over all five; apart, it takes ten times as long on a CPU.
     mean_x, mean_y, square_x, square_y, product = slide(jnp.stack([x, y, x * x, y * y, x * y]), weights)

@@ -14,7 +14,9 @@ from smnet_jax.enhancement.buckets import Buckets
 from smnet_jax.errors import InputError
 from smnet_jax.evaluation import folders, runner
 from smnet_jax.evaluation.columns import select
+from tests.support import tolerances
 
+compile_ = runner._compile
 COLUMNS = select(["psnr", "ssim", "ssim_gray", "psnr_float"], available=frozenset({"low", "high"}))
 DOUBLE = runner.Network(lambda variables, low: variables["factor"] * low, {"factor": np.float32(2)}, {"source": "test"})
 
@@ -56,6 +58,34 @@ def test_sizes_share_a_program_where_the_network_takes_sizes(items):
     assert traced == [(16, 24)]
     for item, picture in zip(items, evaluation.pictures, strict=True):
         assert picture.values["psnr"] == pytest.approx(expected_psnr(item), rel=1e-6)
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_many_sizes_share_the_metrics_programs_and_score_as_each_alone(write, tmp_path, monkeypatch, finished):
+    kinds = ("image" if finished else "low", "high")
+    for seed, (height, width) in enumerate([(16, 24), (21, 27), (16, 24)]):
+        for kind, brightness in zip(kinds, (0.3, 1), strict=True):
+            write(f"{kind}/{seed}.png", height=height, width=width, seed=seed, brightness=brightness)
+    items = folders.check(folders.find({kind: tmp_path / kind for kind in kinds}))
+    names = ["psnr", "ssim_cropped", "psnr_gtmean_luma", *([] if finished else ["psnr_float"])]
+    columns = select(names, available=frozenset({"high"}), quantised=finished)
+    network = None if finished else DOUBLE
+    by_size = [[items[0], items[2]], [items[1]]]
+    alone = {p.name: p.values for some in by_size for p in runner.evaluate(some, columns, network).pictures}
+
+    compiled = []
+
+    def compile_one(*arguments):
+        compiled.append(arguments)
+        return compile_(*arguments)
+
+    monkeypatch.setattr(runner, "_compile", compile_one)
+    pictures = runner.evaluate(items, columns, network, receive=lambda *_: None).pictures
+    # This network has a program for each size. One prepares; one for SSIM, one each for PSNR of bytes and of floats.
+    assert len(compiled) == (3 if finished else 2 + 4)
+    assert [picture.name for picture in pictures] == list("012")
+    for picture in pictures:
+        assert picture.values == pytest.approx(alone[picture.name], rel=2 * tolerances.MEAN)
 
 
 def test_pictures_are_handed_over_as_scored(items):
