@@ -1,7 +1,7 @@
 """From enhanced pictures and targets to one number per column: how pictures are prepared, and which metric then."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -14,7 +14,7 @@ from smnet_jax.metrics import extents
 Operands = tuple[jax.Array, ...]
 BORDER = 4  # pixels that the protocols "cropped" cut off at each side
 # Metrics of smnet_jax.metrics that take pictures smaller than their array: one program serves many sizes.
-TAKE_SIZES = frozenset({"psnr", "ssim", "iw_ssim", "vif", "niqe", "lpips"})
+TAKE_SIZES = frozenset({"psnr", "ssim", "iw_ssim", "vif", "niqe", "lpips", "loe"})
 
 
 def truncated(output: jax.Array) -> jax.Array:
@@ -139,6 +139,36 @@ def constants(column: Column) -> dict[str, Any]:
     return {"weights": metrics.load_lpips(**dict(column.options))} if column.function == "lpips" else {}
 
 
+def constants_of_sizes(
+    column: Column, sizes: Sequence[tuple[int, int]], shape: tuple[int, int], among: Sequence[tuple[int, int]]
+) -> dict[str, Any]:
+    """Further arguments of `measure`, with N first, that depend on the sizes of N pictures in arrays of `shape`.
+
+    `among` are all sizes that are to share one program.
+    """
+    if column.function != "loe":
+        return {}
+    grid = metrics.loe_grid(among)
+    sampling: Any = dict(column.options)["sampling"]
+    return {"reduction": metrics.loe_reduction(sizes, shape, sampling=sampling, grid=grid)}
+
+
+def program(column: Column) -> tuple[Any, ...]:
+    """Columns of pictures alike (`prepare`) that have the same one are measured together (`measure_together`)."""
+    return ("fsim",) if column.function == "fsimc" else (column.function, *column.options)
+
+
+def measure_together(
+    columns: Sequence[Column], pictures: Operands, sizes: extents.Sizes = None, **arrays: Any
+) -> dict[str, jax.Array]:
+    """`measure` of columns that have one `program`: function -> (N,)."""
+    functions = {column.function for column in columns}
+    if functions == {"fsim", "fsimc"}:
+        return dict(zip(("fsim", "fsimc"), metrics.fsim_and_fsimc(*pictures), strict=True))
+    (function,) = functions
+    return {function: measure(columns[0], pictures, sizes, **arrays)}
+
+
 def takes_sizes(column: Column) -> bool:
     """Whether `measure` takes pictures that are smaller than their array."""
     return column.function in TAKE_SIZES or column.function in STATISTICS
@@ -148,11 +178,12 @@ def measure(column: Column, pictures: Operands, sizes: extents.Sizes = None, **a
     """The column's metric of pictures that `prepare` made, one number per picture, (N,) float32.
 
     `sizes` (N,2): rows and columns of what `prepare` returned, where `takes_sizes`; None: pictures fill their arrays.
-    `arrays` are the column's `constants`: under jit they should be arguments, not 59 MB inside the program.
+    `arrays` are the column's `constants` and `constants_of_sizes`: under jit they should be arguments, not 59 MB inside
+    the program.
     """
     if column.function in STATISTICS:
         return STATISTICS[column.function](pictures[0], sizes)
-    if sizes is not None:
+    if sizes is not None and column.function != "loe":  # its `reduction` holds them
         arrays["sizes"] = sizes
     if "low" in column.needs:
         pictures = pictures[::-1]  # loe(low, enhanced)

@@ -23,10 +23,13 @@ from smnet_jax.evaluation.folders import Item
 from smnet_jax.evaluation.protocol import (
     Operands,
     constants,
+    constants_of_sizes,
     measure,
+    measure_together,
     preparation,
     prepare,
     prepared_sizes,
+    program,
     takes_sizes,
     truncated,
 )
@@ -101,19 +104,23 @@ def evaluate(
     buckets.announce(padded(item.height, item.width) for item in items)
     compiled: dict[tuple[int, tuple[int, int], bool], Any] = {}
     shared_programs: dict[Any, Any] = {}
-    for size, members in by_size(items).items():
-        shared = buckets.shape(padded(*size))
+    groups = by_size(items)
+    shapes = {size: buckets.shape(padded(*size)) for size in groups}
+    for size, members in groups.items():
+        shared = shapes[size]
         per_step = batch_size(batch, shared or padded(*size), len(devices))
         shape = shared if shared and network_shares else padded(*size)
-        program = per_step, shape, shared is not None and network_shares
+        key = per_step, shape, shared is not None and network_shares
+        among = [other for other, its in shapes.items() if its == shared]
         with _clock(spent, "compiling"):
-            if network and program not in compiled:
-                compiled = {
-                    key: kept for key, kept in compiled.items() if key[2]
-                }  # of one size alone: not needed again
-                compiled[program] = _compile_network(network, variables, mesh, *program)
+            if network and key not in compiled:
+                # Programs of one size alone are not needed again.
+                compiled = {other: kept for other, kept in compiled.items() if other[2]}
+                compiled[key] = _compile_network(network, variables, mesh, *key)
             kinds = tuple(kind for kind in ("low", "high") if getattr(items[members[0]], kind) is not None)
-            score = _metrics(shared_programs, usable, mesh, per_step, size, shared, kinds, quantised=network is None)
+            score = _metrics(
+                shared_programs, usable, mesh, per_step, size, shared, among, kinds, quantised=network is None
+            )
         for indices, loaded in _batches(items, members, per_step):
             if network is not None:
                 # Divided here, not on the device: XLA multiplies by 1/255 instead, which is not the same last bit.
@@ -121,7 +128,7 @@ def evaluate(
                 sizes = np.full((per_step, 2), padded(*size), np.int32)
                 given = jax.device_put((low, sizes), NamedSharding(mesh, P("data")))
                 with _clock(spent, "model"):
-                    output, finite = jax.block_until_ready(compiled[program](variables, *given))
+                    output, finite = jax.block_until_ready(compiled[key](variables, *given))
                 broken = [items[i].name for i, good in zip(indices, np.asarray(finite), strict=False) if not good]
                 if broken:
                     raise InputError(
@@ -268,21 +275,26 @@ def _metrics(
     per_step: int,
     size: tuple[int, int],
     shared: tuple[int, int] | None,
+    among: Sequence[tuple[int, int]],
     kinds: tuple[str, ...],
     *,
     quantised: bool,
 ) -> Score:
-    """What scores pictures of `size`: programs of `shared_programs` that take all sizes within the array `shared`
-    (None: there is none), and for columns that cannot share one, programs of this size.
+    """What scores pictures of `size`: programs of `shared_programs` that take the sizes `among` in arrays `shared`
+    (None: there are none), and for columns that cannot share one, programs of this size.
     """
     data = NamedSharding(mesh, P("data"))
     key = per_step, shared, kinds
     sharing = [column for column in columns if shared is not None and takes_sizes(column)]
-    if shared and sharing and key not in shared_programs:
-        shared_programs[key] = _compile_metrics(sharing, mesh, per_step, shared, kinds, quantised, sized=True)
+    of_size: Any = None
+    if shared and sharing:
+        sizes = [size] * per_step
+        by_column = {c.name: constants_of_sizes(c, sizes, shared, among) for c in sharing}
+        of_size = jax.device_put((np.array(sizes, np.int32), by_column), data)
+        if key not in shared_programs:
+            shared_programs[key] = _compile_metrics(sharing, mesh, per_step, shared, kinds, quantised, of_size)
     others = [column for column in columns if column not in sharing]
     alone = _compile_metrics(others, mesh, per_step, size, kinds, quantised) if others else None
-    sizes = np.full((per_step, 2), size, np.int32)
 
     def score(output: jax.Array, pictures: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         scores: dict[str, jax.Array] = {}
@@ -292,7 +304,7 @@ def _metrics(
         if shared is not None and sharing:
             within = {kind: _within(shared, picture) for kind, picture in pictures.items()}
             array = output if output.shape[1:3] == shared else _within(shared, np.asarray(own))
-            scores |= shared_programs[key](*jax.device_put((array, within, sizes), data))
+            scores |= shared_programs[key](*jax.device_put((array, within), data), of_size)
         return {name: np.asarray(value) for name, value in scores.items()}
 
     return score
@@ -305,19 +317,18 @@ def _compile_metrics(
     shape: tuple[int, int],
     kinds: Sequence[str],
     quantised: bool,
-    *,
-    sized: bool = False,
+    of_size: Any = (None, {}),
 ) -> Callable[..., dict[str, jax.Array]]:
     """(output, {"low": ..., "high": ...}) -> {column: (N,)}; all metrics of a picture on its own device.
 
     One program prepares the pictures of every protocol, and then there is one for each metric: columns that differ in
-    protocol alone share it, which halves the time for compiling. Arrays are of `shape`; where `sized`, sizes (N,2) of
-    the pictures in them are a third argument.
+    protocol alone share it, which halves the time for compiling. Arrays are of `shape`. `of_size` (sizes (N,2),
+    {column: what depends on them}) is the third argument's example, where pictures are smaller than their arrays.
     """
     data = NamedSharding(mesh, P("data"))
     output = _picture(mesh, per_step, shape, jnp.uint8 if quantised else jnp.float32)
     pictures = {kind: _picture(mesh, per_step, shape, jnp.uint8) for kind in kinds}
-    sizes = jax.ShapeDtypeStruct((per_step, 2), jnp.int32, sharding=data) if sized else None
+    sizes, by_column = of_size
 
     def prepare_all(
         output: jax.Array, pictures: dict[str, jax.Array], sizes: jax.Array | None
@@ -333,30 +344,38 @@ def _compile_metrics(
 
     preparing = _compile(prepare_all, mesh, (P("data"), P("data"), P("data")), output, pictures, sizes)
     shapes = jax.eval_shape(prepare_all, output, pictures, sizes)
-    programs: dict[Any, tuple[Any, Any]] = {}
-    program_of = {}
+    alike: dict[Any, list[Column]] = collections.defaultdict(list)
     for column in columns:
-        operands = jax.tree.map(lambda o: o.update(sharding=data), shapes[preparation(column)])
-        kind = (column.function, column.options, tuple((o.shape, str(o.dtype)) for o in operands[0]))
-        if kind not in programs:
-            arrays = jax.device_put(constants(column), NamedSharding(mesh, P()))
+        operands = shapes[preparation(column)][0]
+        alike[program(column), tuple((o.shape, str(o.dtype)) for o in operands)].append(column)
+    programs = []
+    for group in alike.values():
+        operands = jax.tree.map(lambda o: o.update(sharding=data), shapes[preparation(group[0])])
+        arrays = jax.device_put(constants(group[0]), NamedSharding(mesh, P()))
 
-            def metric(
-                operands: tuple[Operands, jax.Array | None], arrays: dict[str, Any], column: Column = column
-            ) -> jax.Array:
-                return measure(column, *operands, **arrays)
+        def metric(
+            operands: tuple[Operands, jax.Array | None],
+            arrays: dict[str, Any],
+            of_size: dict[str, Any],
+            group: list[Column] = group,
+        ) -> dict[str, jax.Array]:
+            pictures, sizes = operands
+            return measure_together(group, pictures, sizes, **arrays, **of_size)
 
-            programs[kind] = _compile(metric, mesh, (P("data"), P()), operands, arrays), arrays
-        program_of[column] = programs[kind]
+        compiled = _compile(
+            metric, mesh, (P("data"), P(), P("data")), operands, arrays, by_column.get(group[0].name, {})
+        )
+        programs.append((compiled, arrays, group))
 
-    def score(
-        output: jax.Array, pictures: dict[str, jax.Array], sizes: jax.Array | None = None
-    ) -> dict[str, jax.Array]:
+    def score(output: jax.Array, pictures: dict[str, jax.Array], of_size: Any = (None, {})) -> dict[str, jax.Array]:
+        sizes, by_column = of_size
         prepared = preparing(output, pictures, sizes)
-        return {
-            column.name: program(prepared[preparation(column)], arrays)
-            for column, (program, arrays) in program_of.items()
-        }
+        scores: dict[str, jax.Array] = {}
+        for compiled, arrays, group in programs:
+            for key in {preparation(column): None for column in group}:
+                found = compiled(prepared[key], arrays, by_column.get(group[0].name, {}))
+                scores |= {c.name: found[c.function] for c in group if preparation(c) == key}
+        return {column.name: scores[column.name] for column in columns}
 
     return score
 

@@ -9,13 +9,28 @@ and measured agreement.
 """
 
 from smnet_jax.metrics.color import luma
-from smnet_jax.metrics.feature_similarity import fsim, fsimc
+from smnet_jax.metrics.feature_similarity import fsim, fsim_and_fsimc, fsimc
 from smnet_jax.metrics.information_weighted import iw_ssim
-from smnet_jax.metrics.lightness_order import loe
+from smnet_jax.metrics.lightness_order import loe, loe_grid, loe_reduction
 from smnet_jax.metrics.naturalness import niqe
 from smnet_jax.metrics.peak_signal_to_noise import psnr
 from smnet_jax.metrics.perceptual_distance import load_lpips, lpips
 from smnet_jax.metrics.structural_similarity import ssim
 from smnet_jax.metrics.visual_information import vif
 
-__all__ = ["fsim", "fsimc", "iw_ssim", "load_lpips", "loe", "lpips", "luma", "niqe", "psnr", "ssim", "vif"]
+__all__ = [
+    "fsim",
+    "fsim_and_fsimc",
+    "fsimc",
+    "iw_ssim",
+    "load_lpips",
+    "loe",
+    "loe_grid",
+    "loe_reduction",
+    "lpips",
+    "luma",
+    "niqe",
+    "psnr",
+    "ssim",
+    "vif",
+]

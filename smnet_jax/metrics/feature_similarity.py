@@ -40,7 +40,7 @@ def fsim(pred: jax.typing.ArrayLike, target: jax.typing.ArrayLike) -> jax.Array:
     20(8), 2011; phase congruency after Kovesi 1999. Agrees with `piq.fsim(chromatic=False)` (0.8).
     """
     pair = checked("fsim", pred, target, minimum=MINIMUM, channels=(1, 3))
-    return _fsim(*pair, *_filters(*_reduced_size(*pair[0].shape[1:3])), chromatic=False)
+    return _fsim(*pair, *_filters(*_reduced_size(*pair[0].shape[1:3])), chromatic=(False,))[0]
 
 
 def fsimc(pred: jax.typing.ArrayLike, target: jax.typing.ArrayLike) -> jax.Array:
@@ -51,24 +51,43 @@ def fsimc(pred: jax.typing.ArrayLike, target: jax.typing.ArrayLike) -> jax.Array
     `piq.fsim(chromatic=True)` (0.8), which is piq's default.
     """
     pair = checked("fsimc", pred, target, minimum=MINIMUM, channels=(3,))
-    return _fsim(*pair, *_filters(*_reduced_size(*pair[0].shape[1:3])), chromatic=True)
+    return _fsim(*pair, *_filters(*_reduced_size(*pair[0].shape[1:3])), chromatic=(True,))[0]
+
+
+def fsim_and_fsimc(pred: jax.typing.ArrayLike, target: jax.typing.ArrayLike) -> tuple[jax.Array, jax.Array]:
+    """`fsim` and `fsimc` of RGB pictures, (N,) each, in little more time than one: what they share is done once."""
+    pair = checked("fsimc", pred, target, minimum=MINIMUM, channels=(3,))
+    luma, color = _fsim(*pair, *_filters(*_reduced_size(*pair[0].shape[1:3])), chromatic=(False, True))
+    return luma, color
 
 
 @functools.partial(jax.jit, static_argnames="chromatic")
 def _fsim(
-    pred: jax.Array, target: jax.Array, radial: jax.Array, angular: jax.Array, noise: jax.Array, *, chromatic: bool
-) -> jax.Array:
+    pred: jax.Array,
+    target: jax.Array,
+    radial: jax.Array,
+    angular: jax.Array,
+    noise: jax.Array,
+    *,
+    chromatic: tuple[bool, ...],
+) -> list[jax.Array]:
     x, y = (_averaged(levels(images)) for images in (pred, target))
     luma_x, luma_y = plane(x), plane(y)
-    phase_x, phase_y = (_phase_congruency(luma, radial, angular, noise) for luma in (luma_x, luma_y))
+    phase_x, phase_y = jnp.split(_phase_congruency(jnp.concatenate([luma_x, luma_y]), radial, angular, noise), 2)
     score = _similarity(phase_x, phase_y, T_PHASE)
     score *= _similarity(_gradient(luma_x), _gradient(luma_y), T_GRADIENT)
-    if chromatic:
-        (i_x, q_x), (i_y, q_y) = _chroma(x), _chroma(y)
-        color = jnp.abs(_similarity(i_x, i_y, T_COLOR) * _similarity(q_x, q_y, T_COLOR))
-        # The slope of c^0.03 is infinite at zero: keep zero out of the power, not only out of its result.
-        score *= jnp.where(color > 0, jnp.where(color > 0, color, 1) ** COLOR_POWER, 0)
     weight = jnp.maximum(phase_x, phase_y)
+    return [_pooled(score * _color_similarity(x, y) if colored else score, weight) for colored in chromatic]
+
+
+def _color_similarity(x: jax.Array, y: jax.Array) -> jax.Array:
+    (i_x, q_x), (i_y, q_y) = _chroma(x), _chroma(y)
+    color = jnp.abs(_similarity(i_x, i_y, T_COLOR) * _similarity(q_x, q_y, T_COLOR))
+    # The slope of c^0.03 is infinite at zero: keep zero out of the power, not only out of its result.
+    return jnp.where(color > 0, jnp.where(color > 0, color, 1) ** COLOR_POWER, 0)
+
+
+def _pooled(score: jax.Array, weight: jax.Array) -> jax.Array:
     total = jnp.sum(weight, (-2, -1))
     some = total > 0
     weighted = jnp.sum(score * weight, (-2, -1)) / jnp.where(some, total, 1)
@@ -135,9 +154,12 @@ def _phase_congruency(x: jax.Array, radial: jax.Array, angular: jax.Array, noise
     """
     # The filters are blind to the mean; without it the transform keeps more digits.
     transform = jnp.fft.fft2(x - lax.stop_gradient(jnp.mean(x, (-2, -1), keepdims=True)))
-    energy, amplitude = jnp.zeros_like(x), jnp.zeros_like(x)
-    for o in range(ORIENTATIONS):
-        bank = (radial * angular[o][None]).astype(transform.dtype)
+
+    def add(
+        sums: tuple[jax.Array, jax.Array], orientation: tuple[jax.Array, jax.Array]
+    ) -> tuple[tuple[jax.Array, jax.Array], None]:
+        (energy, amplitude), (direction, noise) = sums, orientation
+        bank = (radial * direction[None]).astype(transform.dtype)
         response = jnp.fft.ifft2(transform[:, None] * bank[None])  # (N, SCALES, H, W)
         # Scales are summed by Python: a reduction over that axis takes XLA six times as long on a CPU.
         even, odd = ([part[:, s] for s in range(SCALES)] for part in (response.real, response.imag))
@@ -151,9 +173,12 @@ def _phase_congruency(x: jax.Array, radial: jax.Array, angular: jax.Array, noise
                 for e, d in zip(even, odd, strict=True)
             ]
         )
-        threshold = noise[o] * _root(lower_median(even[0] ** 2 + odd[0] ** 2))
-        energy += jnp.maximum(in_phase - threshold[:, None, None], 0)
+        threshold = noise * _root(lower_median(even[0] ** 2 + odd[0] ** 2))
         amplitude += _sum([_root(e**2 + d**2) for e, d in zip(even, odd, strict=True)])
+        return (energy + jnp.maximum(in_phase - threshold[:, None, None], 0), amplitude), None
+
+    # A loop, and both pictures at once: XLA compiles it in half the time, and evaluations compile it for each size.
+    (energy, amplitude), _ = lax.scan(add, (jnp.zeros_like(x), jnp.zeros_like(x)), (angular, noise))
     return energy / (amplitude + EPS)
 
 

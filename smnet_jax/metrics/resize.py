@@ -18,8 +18,34 @@ def imresize(planes: jax.Array, height: int, width: int) -> jax.Array:
     """
     steps = [(planes.ndim - 2, height), (planes.ndim - 1, width)]
     for axis, size in sorted(steps, key=lambda step: step[1] / planes.shape[step[0]]):
-        planes = _rounded(planes, axis, _weights(planes.shape[axis], size))
+        planes = _rounded(planes, axis, passes(planes.shape[axis], size))
     return planes
+
+
+def imresize_by(planes: jax.Array, rows: jax.Array, columns: jax.Array, rows_first: jax.Array) -> jax.Array:
+    """`imresize` of planes (N, H, W) to (N, R, C) by matrices that are given: pictures of several sizes, zero beyond.
+
+    rows (N, 2, R, H) and columns (N, 2, C, W) are `passes` with zeros beyond; rows_first (N,): which goes first.
+    """
+
+    def along(planes: jax.Array, matrices: jax.Array, sum_: str) -> jax.Array:
+        exact, rest = (jnp.einsum(sum_, matrices[:, i], planes, precision="highest") for i in (0, 1))
+        return _whole(exact, rest)
+
+    def down(planes: jax.Array) -> jax.Array:
+        return along(planes, rows, "nrh,nhw->nrw")
+
+    def across(planes: jax.Array) -> jax.Array:
+        return along(planes, columns, "ncw,nhw->nhc")
+
+    return jnp.where(rows_first[:, None, None], across(down(planes)), down(across(planes)))
+
+
+def passes(before: int, after: int) -> np.ndarray:
+    """The matrices (2, after, before), float32, by which one axis is resized: the coarse weights, and what is left."""
+    weights = _weights(before, after)
+    coarse = np.round(weights * 8192) / 8192
+    return np.stack([coarse, weights - coarse]).astype(np.float32)
 
 
 def halved(planes: jax.Array, sizes: extents.Sizes = None) -> jax.Array:
@@ -33,20 +59,22 @@ def halved(planes: jax.Array, sizes: extents.Sizes = None) -> jax.Array:
     return slide(planes, weights / weights.sum(), stride=2)
 
 
-def _rounded(planes: jax.Array, axis: int, weights: np.ndarray) -> jax.Array:
+def _rounded(planes: jax.Array, axis: int, matrices: np.ndarray) -> jax.Array:
     """Resize one axis and round to whole levels, halves up, as if in float64.
 
     A float32 sum is off by 1e-5 of a level, which tips one rounding in 50,000 and differs from device to device. With
     weights cut to 1/8192 the sum is exact in any order; what was cut off is small, and so is its rounding error.
     True halves are common (smooth JPEG blocks): what is within a millionth of one counts as one.
     """
-    coarse = np.round(weights * 8192) / 8192
 
     def resized(matrix: np.ndarray) -> jax.Array:
-        product = jnp.tensordot(matrix.astype(np.float32), planes, (1, axis), precision="highest")
+        product = jnp.tensordot(matrix, planes, (1, axis), precision="highest")
         return jnp.moveaxis(product, 0, axis)
 
-    exact, rest = resized(coarse), resized(weights - coarse)
+    return _whole(resized(matrices[0]), resized(matrices[1]))
+
+
+def _whole(exact: jax.Array, rest: jax.Array) -> jax.Array:
     whole = jnp.floor(exact)
     return jnp.clip(whole + jnp.floor(exact - whole + rest + 0.500001), 0, 255)
 

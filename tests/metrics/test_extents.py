@@ -65,6 +65,20 @@ def test_scores_as_alone(pairs, name):
         np.testing.assert_allclose(score, metric(*pair, **options)[0], rtol=0, atol=bound(*pair))
 
 
+@pytest.mark.parametrize("sampling", ["bicubic", "nearest"])
+def test_loe_as_alone(pairs, sampling):
+    """One picture is high and one is wide, so they are reduced in different orders."""
+    shape, sizes = (80, 96), [(67, 90), (78, 59)]
+    arrays, alone = pairs(shape, np.array(sizes))
+    reduction = metrics.loe_reduction(sizes, shape, sampling=sampling)
+    assert reduction["rows_first"].tolist() == [False, True]
+    together = jax.jit(lambda x, y, r: metrics.loe(x, y, sampling=sampling, reduction=r))(*arrays, reduction)
+    expected = [metrics.loe(*pair, sampling=sampling)[0] for pair in alone]
+    np.testing.assert_allclose(together, expected, rtol=2e-7)
+    with pytest.raises(InputError, match=r"loe: sizes \[\(49, 60\)\]; both sides must be at least 50"):
+        metrics.loe_reduction([(49, 60)], shape)
+
+
 def test_psnr_of_floats_beside_what_is_not_a_number(pairs):
     arrays, alone = pairs(*SMALL)
     sizes = SMALL[1][:1]
