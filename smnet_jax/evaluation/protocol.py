@@ -13,8 +13,6 @@ from smnet_jax.metrics import extents
 
 Operands = tuple[jax.Array, ...]
 BORDER = 4  # pixels that the protocols "cropped" cut off at each side
-# Metrics of smnet_jax.metrics that take pictures smaller than their array: one program serves many sizes.
-TAKE_SIZES = frozenset({"psnr", "ssim", "iw_ssim", "vif", "niqe", "lpips", "loe"})
 
 
 def truncated(output: jax.Array) -> jax.Array:
@@ -142,7 +140,7 @@ def constants(column: Column) -> dict[str, Any]:
 def constants_of_sizes(
     column: Column, sizes: Sequence[tuple[int, int]], shape: tuple[int, int], among: Sequence[tuple[int, int]]
 ) -> dict[str, Any]:
-    """Further arguments of `measure`, with N first, that depend on the sizes of N pictures in arrays of `shape`.
+    """Further arguments of `measure_together`, with N first, that depend on the sizes of pictures in arrays of `shape`.
 
     `among` are all sizes that are to share one program.
     """
@@ -153,6 +151,29 @@ def constants_of_sizes(
     return {"reduction": metrics.loe_reduction(sizes, shape, sampling=sampling, grid=grid)}
 
 
+def transforming(column: Column, size: tuple[int, int]) -> dict[str, Any] | None:
+    """The arrays that `transformed` reads beside the pictures; None where the column has no such step."""
+    return {"filters": metrics.fsim_filters(*size)} if column.function in ("fsim", "fsimc") else None
+
+
+def transformed(
+    column: Column,
+    pictures: tuple[jax.Array | None, jax.Array, jax.Array | None],
+    size: tuple[int, int],
+    among: Sequence[tuple[int, int]],
+    **arrays: Any,
+) -> dict[str, Any]:
+    """Further arguments of `measure_together`, with N first, that only a program of one size can make of `pictures`.
+
+    They are what `prepare` takes, in the upper left corners of larger arrays. `arrays` are from `transforming`, which
+    says of which columns: those with Fourier transforms.
+    """
+    low, output, target = (None if p is None else p[:, : size[0], : size[1]] for p in pictures)
+    assert output is not None
+    grid = metrics.fsim_grid(among)
+    return {"made": metrics.fsim_responses(*prepare(column, low, output, target), grid=grid, **arrays)}
+
+
 def program(column: Column) -> tuple[Any, ...]:
     """Columns of pictures alike (`prepare`) that have the same one are measured together (`measure_together`)."""
     return ("fsim",) if column.function == "fsimc" else (column.function, *column.options)
@@ -161,25 +182,24 @@ def program(column: Column) -> tuple[Any, ...]:
 def measure_together(
     columns: Sequence[Column], pictures: Operands, sizes: extents.Sizes = None, **arrays: Any
 ) -> dict[str, jax.Array]:
-    """`measure` of columns that have one `program`: function -> (N,)."""
+    """`measure` of columns that have one `program`, function -> (N,).
+
+    Where `sizes` are given, `arrays` hold the first column's `constants_of_sizes` and what is `transformed`, too.
+    """
     functions = {column.function for column in columns}
+    if "made" in arrays:
+        return dict(zip(("fsim", "fsimc"), metrics.fsim_of_responses(arrays["made"]), strict=True))
     if functions == {"fsim", "fsimc"}:
         return dict(zip(("fsim", "fsimc"), metrics.fsim_and_fsimc(*pictures), strict=True))
     (function,) = functions
     return {function: measure(columns[0], pictures, sizes, **arrays)}
 
 
-def takes_sizes(column: Column) -> bool:
-    """Whether `measure` takes pictures that are smaller than their array."""
-    return column.function in TAKE_SIZES or column.function in STATISTICS
-
-
 def measure(column: Column, pictures: Operands, sizes: extents.Sizes = None, **arrays: Any) -> jax.Array:
     """The column's metric of pictures that `prepare` made, one number per picture, (N,) float32.
 
-    `sizes` (N,2): rows and columns of what `prepare` returned, where `takes_sizes`; None: pictures fill their arrays.
-    `arrays` are the column's `constants` and `constants_of_sizes`: under jit they should be arguments, not 59 MB inside
-    the program.
+    `sizes` (N,2): rows and columns of what `prepare` returned; None: pictures fill their arrays.
+    `arrays` are the column's `constants`: under jit they should be arguments, not 59 MB inside the program.
     """
     if column.function in STATISTICS:
         return STATISTICS[column.function](pictures[0], sizes)

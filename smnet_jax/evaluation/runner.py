@@ -30,7 +30,8 @@ from smnet_jax.evaluation.protocol import (
     prepare,
     prepared_sizes,
     program,
-    takes_sizes,
+    transformed,
+    transforming,
     truncated,
 )
 from smnet_jax.evaluation.results import Evaluation, Picture, Throughput
@@ -280,34 +281,58 @@ def _metrics(
     *,
     quantised: bool,
 ) -> Score:
-    """What scores pictures of `size`: programs of `shared_programs` that take the sizes `among` in arrays `shared`
-    (None: there are none), and for columns that cannot share one, programs of this size.
+    """What scores pictures of `size`: programs of `shared_programs` that take the sizes `among` in arrays `shared`, or
+    where that is None, programs of this size alone.
     """
     data = NamedSharding(mesh, P("data"))
+    if shared is None:
+        alone = _compile_metrics(columns, mesh, per_step, size, kinds, quantised)
+
+        def score(output: jax.Array, pictures: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            output = output[:, : size[0], : size[1]]
+            return jax.tree.map(np.asarray, alone(output, jax.device_put(dict(pictures), data)))
+
+        return score
+
+    constant = {program(c): constants_of_sizes(c, [size] * per_step, shared, among) for c in columns}
+    sizes, by_program = jax.device_put((np.array([size] * per_step, np.int32), constant), data)
+
+    one_each = {program(c): c for c in columns}
+    reading = {name: arrays for name, c in one_each.items() if (arrays := transforming(c, size)) is not None}
+    reading = jax.device_put(reading, NamedSharding(mesh, P()))
+
+    def transform(
+        reading: dict[Any, dict[str, Any]], output: jax.Array, pictures: dict[str, jax.Array]
+    ) -> dict[Any, dict[str, Any]]:
+        given = pictures.get("low"), output, pictures.get("high")
+        return {name: transformed(one_each[name], given, size, among, **arrays) for name, arrays in reading.items()}
+
+    operands = _operands(mesh, per_step, shared, kinds, quantised)
+    transform_ = _compile(transform, mesh, (P(), P("data"), P("data")), reading, *operands) if reading else None
     key = per_step, shared, kinds
-    sharing = [column for column in columns if shared is not None and takes_sizes(column)]
-    of_size: Any = None
-    if shared and sharing:
-        sizes = [size] * per_step
-        by_column = {c.name: constants_of_sizes(c, sizes, shared, among) for c in sharing}
-        of_size = jax.device_put((np.array(sizes, np.int32), by_column), data)
-        if key not in shared_programs:
-            shared_programs[key] = _compile_metrics(sharing, mesh, per_step, shared, kinds, quantised, of_size)
-    others = [column for column in columns if column not in sharing]
-    alone = _compile_metrics(others, mesh, per_step, size, kinds, quantised) if others else None
+    if key not in shared_programs:
+        made = jax.tree.map(lambda o: o.update(sharding=data), jax.eval_shape(transform, reading, *operands))
+        example = sizes, {name: by_program[name] | made.get(name, {}) for name in by_program}
+        shared_programs[key] = _compile_metrics(columns, mesh, per_step, shared, kinds, quantised, example)
 
-    def score(output: jax.Array, pictures: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        scores: dict[str, jax.Array] = {}
-        own = output[:, : size[0], : size[1]] if shared is None else np.asarray(output)[:, : size[0], : size[1]]
-        if alone:
-            scores |= alone(*jax.device_put((own, dict(pictures)), data))
-        if shared is not None and sharing:
-            within = {kind: _within(shared, picture) for kind, picture in pictures.items()}
-            array = output if output.shape[1:3] == shared else _within(shared, np.asarray(own))
-            scores |= shared_programs[key](*jax.device_put((array, within), data), of_size)
-        return {name: np.asarray(value) for name, value in scores.items()}
+    def score_within(output: jax.Array, pictures: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        fits = output.shape[1:3] == shared
+        array = output if fits else _within(shared, np.asarray(output)[:, : size[0], : size[1]])
+        within = {kind: _within(shared, picture) for kind, picture in pictures.items()}
+        given = jax.device_put((array, within), data)
+        made = transform_(reading, *given) if transform_ else {}
+        of_pictures = {name: by_program[name] | made.get(name, {}) for name in by_program}
+        return jax.tree.map(np.asarray, shared_programs[key](*given, (sizes, of_pictures)))
 
-    return score
+    return score_within
+
+
+def _operands(
+    mesh: Mesh, per_step: int, shape: tuple[int, int], kinds: Sequence[str], quantised: bool
+) -> tuple[jax.ShapeDtypeStruct, dict[str, jax.ShapeDtypeStruct]]:
+    """The network's output or finished pictures, and the pictures beside them."""
+    output = _picture(mesh, per_step, shape, jnp.uint8 if quantised else jnp.float32)
+    return output, {kind: _picture(mesh, per_step, shape, jnp.uint8) for kind in kinds}
 
 
 def _compile_metrics(
@@ -323,12 +348,11 @@ def _compile_metrics(
 
     One program prepares the pictures of every protocol, and then there is one for each metric: columns that differ in
     protocol alone share it, which halves the time for compiling. Arrays are of `shape`. `of_size` (sizes (N,2),
-    {column: what depends on them}) is the third argument's example, where pictures are smaller than their arrays.
+    {program: what depends on them}) is the third argument's example, where pictures are smaller than their arrays.
     """
     data = NamedSharding(mesh, P("data"))
-    output = _picture(mesh, per_step, shape, jnp.uint8 if quantised else jnp.float32)
-    pictures = {kind: _picture(mesh, per_step, shape, jnp.uint8) for kind in kinds}
-    sizes, by_column = of_size
+    output, pictures = _operands(mesh, per_step, shape, kinds, quantised)
+    sizes, by_program = of_size
 
     def prepare_all(
         output: jax.Array, pictures: dict[str, jax.Array], sizes: jax.Array | None
@@ -363,17 +387,17 @@ def _compile_metrics(
             return measure_together(group, pictures, sizes, **arrays, **of_size)
 
         compiled = _compile(
-            metric, mesh, (P("data"), P(), P("data")), operands, arrays, by_column.get(group[0].name, {})
+            metric, mesh, (P("data"), P(), P("data")), operands, arrays, by_program.get(program(group[0]), {})
         )
         programs.append((compiled, arrays, group))
 
     def score(output: jax.Array, pictures: dict[str, jax.Array], of_size: Any = (None, {})) -> dict[str, jax.Array]:
-        sizes, by_column = of_size
+        sizes, by_program = of_size
         prepared = preparing(output, pictures, sizes)
         scores: dict[str, jax.Array] = {}
         for compiled, arrays, group in programs:
             for key in {preparation(column): None for column in group}:
-                found = compiled(prepared[key], arrays, by_column.get(group[0].name, {}))
+                found = compiled(prepared[key], arrays, by_program.get(program(group[0]), {}))
                 scores |= {c.name: found[c.function] for c in group if preparation(c) == key}
         return {column.name: scores[column.name] for column in columns}
 

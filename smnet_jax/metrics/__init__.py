@@ -9,7 +9,15 @@ and measured agreement.
 """
 
 from smnet_jax.metrics.color import luma
-from smnet_jax.metrics.feature_similarity import fsim, fsim_and_fsimc, fsimc
+from smnet_jax.metrics.feature_similarity import (
+    fsim,
+    fsim_and_fsimc,
+    fsim_filters,
+    fsim_grid,
+    fsim_of_responses,
+    fsim_responses,
+    fsimc,
+)
 from smnet_jax.metrics.information_weighted import iw_ssim
 from smnet_jax.metrics.lightness_order import loe, loe_grid, loe_reduction
 from smnet_jax.metrics.naturalness import niqe
@@ -21,6 +29,10 @@ from smnet_jax.metrics.visual_information import vif
 __all__ = [
     "fsim",
     "fsim_and_fsimc",
+    "fsim_filters",
+    "fsim_grid",
+    "fsim_of_responses",
+    "fsim_responses",
     "fsimc",
     "iw_ssim",
     "load_lpips",

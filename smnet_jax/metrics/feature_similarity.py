@@ -2,12 +2,15 @@
 
 import functools
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from smnet_jax.metrics import extents
 from smnet_jax.metrics.color import plane
 from smnet_jax.metrics.inputs import checked, levels
 
@@ -61,6 +64,64 @@ def fsim_and_fsimc(pred: jax.typing.ArrayLike, target: jax.typing.ArrayLike) -> 
     return luma, color
 
 
+def fsim_responses(
+    pred: jax.typing.ArrayLike, target: jax.typing.ArrayLike, *, grid: tuple[int, int], filters: Any = None
+) -> dict[str, jax.Array]:
+    """What FSIM must know the size for, of RGB pictures (N, H, W, 3): arrays with N first, for `fsim_of_responses`.
+
+    Those are the pictures averaged over blocks, and the filters' responses to both, in planes of `grid`. One compiled
+    program can make the scores of what pictures of many sizes gave, if `grid` is `fsim_grid` of the sizes. `filters`:
+    `fsim_filters(height, width)`, which under jit should be arguments, not megabytes inside the program.
+    """
+    pair = checked("fsimc", pred, target, minimum=MINIMUM, channels=(3,))
+    size = _reduced_size(*pair[0].shape[1:3])
+    x, y = (_averaged(levels(images)) for images in pair)
+    radial, angular, noise = filters or _filters(*size)
+    bank = (radial[None] * angular[:, None]).astype(np.complex64)
+    transform = _transform(jnp.stack([plane(x), plane(y)], 1))
+    room = [(0, grid[0] - size[0]), (0, grid[1] - size[1])]
+    n = len(x)
+    return {
+        "pred": jnp.pad(x, [(0, 0), *room, (0, 0)]),
+        "target": jnp.pad(y, [(0, 0), *room, (0, 0)]),
+        "responses": jnp.pad(jnp.fft.ifft2(transform[:, :, None, None] * bank[None, None]), [(0, 0)] * 4 + room),
+        "noise": jnp.broadcast_to(jnp.asarray(noise)[None], (n, ORIENTATIONS)),
+        "sizes": jnp.broadcast_to(jnp.array([size], jnp.int32), (n, 2)),
+    }
+
+
+def fsim_filters(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The filters for pictures of this size."""
+    return _filters(*_reduced_size(height, width))
+
+
+def fsim_grid(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The rows and columns that have room for the pictures of all `sizes` (rows, columns), averaged over blocks."""
+    return max(_reduced_size(*size)[0] for size in sizes), max(_reduced_size(*size)[1] for size in sizes)
+
+
+@jax.jit
+def fsim_of_responses(made: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    """`fsim` and `fsimc`, (N,) each, of what `fsim_responses` made."""
+    sizes = made["sizes"]
+    x, y = (
+        jnp.moveaxis(extents.within(jnp.moveaxis(made[name], -1, 1), extents.of_channels(sizes)), 1, -1)
+        for name in ("pred", "target")
+    )
+    both = jnp.concatenate([sizes, sizes])
+
+    def add(sums: tuple[jax.Array, jax.Array], orientation: tuple[jax.Array, jax.Array]) -> Any:
+        energy, amplitude = _orientation(orientation[0], orientation[1], both)
+        return (sums[0] + energy, sums[1] + amplitude), None
+
+    responses = jnp.concatenate([made["responses"][:, 0], made["responses"][:, 1]])  # (2N, O, S, R, C)
+    noise = jnp.concatenate([made["noise"]] * 2)
+    zero = jnp.zeros((len(both), *x.shape[1:3]))
+    sums, _ = lax.scan(add, (zero, zero), (jnp.moveaxis(responses, 1, 0), noise.T))
+    luma, color = _scores(x, y, sums[0] / (sums[1] + EPS), (False, True), sizes)
+    return luma, color
+
+
 @functools.partial(jax.jit, static_argnames="chromatic")
 def _fsim(
     pred: jax.Array,
@@ -72,12 +133,19 @@ def _fsim(
     chromatic: tuple[bool, ...],
 ) -> list[jax.Array]:
     x, y = (_averaged(levels(images)) for images in (pred, target))
+    return _scores(x, y, _phase_congruency(jnp.concatenate([plane(x), plane(y)]), radial, angular, noise), chromatic)
+
+
+def _scores(
+    x: jax.Array, y: jax.Array, phases: jax.Array, chromatic: tuple[bool, ...], sizes: extents.Sizes = None
+) -> list[jax.Array]:
+    """FSIM or, where `chromatic`, FSIMc; `phases` (2N, H, W) are the phase congruency of x and then of y."""
+    phase_x, phase_y = jnp.split(phases, 2)
     luma_x, luma_y = plane(x), plane(y)
-    phase_x, phase_y = jnp.split(_phase_congruency(jnp.concatenate([luma_x, luma_y]), radial, angular, noise), 2)
     score = _similarity(phase_x, phase_y, T_PHASE)
     score *= _similarity(_gradient(luma_x), _gradient(luma_y), T_GRADIENT)
     weight = jnp.maximum(phase_x, phase_y)
-    return [_pooled(score * _color_similarity(x, y) if colored else score, weight) for colored in chromatic]
+    return [_pooled(score * _color_similarity(x, y) if colored else score, weight, sizes) for colored in chromatic]
 
 
 def _color_similarity(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -87,11 +155,11 @@ def _color_similarity(x: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.where(color > 0, jnp.where(color > 0, color, 1) ** COLOR_POWER, 0)
 
 
-def _pooled(score: jax.Array, weight: jax.Array) -> jax.Array:
-    total = jnp.sum(weight, (-2, -1))
+def _pooled(score: jax.Array, weight: jax.Array, sizes: extents.Sizes) -> jax.Array:
+    total = extents.total(weight, sizes)
     some = total > 0
-    weighted = jnp.sum(score * weight, (-2, -1)) / jnp.where(some, total, 1)
-    return jnp.where(some, weighted, jnp.mean(score, (-2, -1)))
+    weighted = extents.total(score * weight, sizes) / jnp.where(some, total, 1)
+    return jnp.where(some, weighted, extents.mean(score, sizes))
 
 
 def _similarity(x: jax.Array, y: jax.Array, constant: float) -> jax.Array:
@@ -152,8 +220,7 @@ def _phase_congruency(x: jax.Array, radial: jax.Array, angular: jax.Array, noise
     Each log-Gabor filter passes one half of the plane of frequencies, so its response is complex: the even filter's
     in the real part and the odd filter's in the imaginary one.
     """
-    # The filters are blind to the mean; without it the transform keeps more digits.
-    transform = jnp.fft.fft2(x - lax.stop_gradient(jnp.mean(x, (-2, -1), keepdims=True)))
+    transform = _transform(x)
 
     def add(
         sums: tuple[jax.Array, jax.Array], orientation: tuple[jax.Array, jax.Array]
@@ -161,36 +228,51 @@ def _phase_congruency(x: jax.Array, radial: jax.Array, angular: jax.Array, noise
         (energy, amplitude), (direction, noise) = sums, orientation
         bank = (radial * direction[None]).astype(transform.dtype)
         response = jnp.fft.ifft2(transform[:, None] * bank[None])  # (N, SCALES, H, W)
-        # Scales are summed by Python: a reduction over that axis takes XLA six times as long on a CPU.
-        even, odd = ([part[:, s] for s in range(SCALES)] for part in (response.real, response.imag))
-        sum_even, sum_odd = _sum(even), _sum(odd)
-        length = _root(sum_even**2 + sum_odd**2) + EPS
-        mean_even, mean_odd = sum_even / length, sum_odd / length
-        # cos - |sin| of each scale's angle to the mean phase, times its amplitude
-        in_phase = _sum(
-            [
-                e * mean_even + d * mean_odd - jnp.abs(e * mean_odd - d * mean_even)
-                for e, d in zip(even, odd, strict=True)
-            ]
-        )
-        threshold = noise * _root(lower_median(even[0] ** 2 + odd[0] ** 2))
-        amplitude += _sum([_root(e**2 + d**2) for e, d in zip(even, odd, strict=True)])
-        return (energy + jnp.maximum(in_phase - threshold[:, None, None], 0), amplitude), None
+        energy_here, amplitude_here = _orientation(response, noise)
+        return (energy + energy_here, amplitude + amplitude_here), None
 
     # A loop, and both pictures at once: XLA compiles it in half the time, and evaluations compile it for each size.
     (energy, amplitude), _ = lax.scan(add, (jnp.zeros_like(x), jnp.zeros_like(x)), (angular, noise))
     return energy / (amplitude + EPS)
 
 
-def lower_median(planes: jax.Array) -> jax.Array:
+def _transform(x: jax.Array) -> jax.Array:
+    """Of planes (..., H, W). The filters are blind to the mean; without it the transform keeps more digits."""
+    return jnp.fft.fft2(x - lax.stop_gradient(jnp.mean(x, (-2, -1), keepdims=True)))
+
+
+def _orientation(response: jax.Array, noise: jax.Array, sizes: extents.Sizes = None) -> tuple[jax.Array, jax.Array]:
+    """One orientation's energy above noise and amplitude, of the responses of all scales (N, S, H, W)."""
+    # Scales are summed by Python: a reduction over that axis takes XLA six times as long on a CPU.
+    even, odd = ([part[:, s] for s in range(SCALES)] for part in (response.real, response.imag))
+    sum_even, sum_odd = _sum(even), _sum(odd)
+    length = _root(sum_even**2 + sum_odd**2) + EPS
+    mean_even, mean_odd = sum_even / length, sum_odd / length
+    # cos - |sin| of each scale's angle to the mean phase, times its amplitude
+    in_phase = _sum(
+        [e * mean_even + d * mean_odd - jnp.abs(e * mean_odd - d * mean_even) for e, d in zip(even, odd, strict=True)]
+    )
+    threshold = noise * _root(lower_median(even[0] ** 2 + odd[0] ** 2, sizes))
+    amplitude = _sum([_root(e**2 + d**2) for e, d in zip(even, odd, strict=True)])
+    return jnp.maximum(in_phase - threshold[:, None, None], 0), amplitude
+
+
+def lower_median(planes: jax.Array, sizes: extents.Sizes = None) -> jax.Array:
     """Median of each plane, (N, H, W) -> (N,); of two middle values the lower, as torch has it. For values >= 0.
+
+    Of pictures of `sizes` (see `extents`) it has no gradient.
 
     Non-negative floats are ordered like their bits, so the median's bits can be found one by one, from the highest, by
     counting: 31 passes over memory, several times faster on a CPU than XLA's sort.
     """
     flat = planes.reshape(len(planes), -1)
-    rank = (flat.shape[1] - 1) // 2
     bits = lax.bitcast_convert_type(lax.stop_gradient(flat), jnp.uint32)
+    if sizes is None:
+        rank: int | jax.Array = (flat.shape[1] - 1) // 2
+    else:
+        rank = (sizes[:, 0] * sizes[:, 1] - 1) // 2
+        there = jnp.broadcast_to(extents.inside(planes, sizes), planes.shape).reshape(flat.shape)
+        bits = jnp.where(there, bits, jnp.uint32(0xFFFFFFFF))  # above all that is compared
 
     def settle(i: jax.Array, found: jax.Array) -> jax.Array:
         candidate = found | (jnp.uint32(1) << (jnp.uint32(30) - i.astype(jnp.uint32)))
@@ -199,6 +281,8 @@ def lower_median(planes: jax.Array) -> jax.Array:
 
     found = lax.fori_loop(0, 31, settle, jnp.zeros(len(flat), jnp.uint32))
     median = lax.bitcast_convert_type(found, jnp.float32)
+    if sizes is not None:
+        return median
     # The pixel that holds the median changes with every step, and its own gradient says little about where the median
     # goes: take the mean gradient of all pixels near it.
     near = jnp.abs(lax.stop_gradient(flat) - median[:, None]) <= 0.05 * median[:, None]

@@ -63,12 +63,12 @@ def test_sizes_share_a_program_where_the_network_takes_sizes(items):
 @pytest.mark.parametrize("finished", [False, True])
 def test_many_sizes_share_the_metrics_programs_and_score_as_each_alone(write, tmp_path, monkeypatch, finished):
     kinds = ("image" if finished else "low", "high")
-    for seed, (height, width) in enumerate([(16, 24), (21, 27), (16, 24)]):
+    for seed, (height, width) in enumerate([(52, 60), (57, 63), (52, 60)]):
         for kind, brightness in zip(kinds, (0.3, 1), strict=True):
             write(f"{kind}/{seed}.png", height=height, width=width, seed=seed, brightness=brightness)
     items = folders.check(folders.find({kind: tmp_path / kind for kind in kinds}))
-    names = ["psnr", "ssim_cropped", "psnr_gtmean_luma", *([] if finished else ["psnr_float"])]
-    columns = select(names, available=frozenset({"high"}), quantised=finished)
+    names = ["psnr", "ssim_cropped", "psnr_gtmean_luma", *([] if finished else ["psnr_float", "fsimc", "loe"])]
+    columns = select(names, available=frozenset(kinds), quantised=finished)
     network = None if finished else DOUBLE
     by_size = [[items[0], items[2]], [items[1]]]
     alone = {p.name: p.values for some in by_size for p in runner.evaluate(some, columns, network).pictures}
@@ -81,8 +81,9 @@ def test_many_sizes_share_the_metrics_programs_and_score_as_each_alone(write, tm
 
     monkeypatch.setattr(runner, "_compile", compile_one)
     pictures = runner.evaluate(items, columns, network, receive=lambda *_: None).pictures
-    # This network has a program for each size. One prepares; one for SSIM, one each for PSNR of bytes and of floats.
-    assert len(compiled) == (3 if finished else 2 + 4)
+    # One prepares, one each for SSIM, PSNR of bytes, PSNR of floats, FSIM and LOE. Only for FSIM's Fourier transforms
+    # and for this network is there a program for each size.
+    assert len(compiled) == (3 if finished else 6 + 2 + 2)
     assert [picture.name for picture in pictures] == list("012")
     for picture in pictures:
         assert picture.values == pytest.approx(alone[picture.name], rel=2 * tolerances.MEAN)

@@ -79,6 +79,26 @@ def test_loe_as_alone(pairs, sampling):
         metrics.loe_reduction([(49, 60)], shape)
 
 
+def test_fsim_of_responses_as_alone(pairs):
+    shape, sizes = (44, 60), [(35, 57), (41, 44)]
+    _, alone = pairs(shape, np.array(sizes))
+    grid = metrics.fsim_grid(sizes)
+    assert grid == (41, 57)
+    made = [metrics.fsim_responses(*pair, grid=grid) for pair in alone]
+    for arrays in made:  # what is beyond may be anything
+        rows, columns = arrays["sizes"][0]
+        for name in ("pred", "target"):
+            arrays[name] = arrays[name].at[:, rows:].set(jnp.nan).at[:, :, columns:].set(jnp.nan)
+        arrays["responses"] = arrays["responses"].at[..., rows:, :].set(jnp.nan).at[..., columns:].set(jnp.nan)
+    together = metrics.fsim_of_responses(jax.tree.map(lambda *each: jnp.concatenate(each), *made))
+    for score, metric in zip(together, (metrics.fsim, metrics.fsimc), strict=True):
+        expected = [metric(*pair)[0] for pair in alone]
+        np.testing.assert_allclose(score, expected, rtol=0, atol=tolerances.METRIC)
+    for pair in alone:
+        expected = [metrics.fsim(*pair), metrics.fsimc(*pair)]
+        np.testing.assert_allclose(metrics.fsim_and_fsimc(*pair), expected, rtol=0, atol=tolerances.METRIC)
+
+
 def test_psnr_of_floats_beside_what_is_not_a_number(pairs):
     arrays, alone = pairs(*SMALL)
     sizes = SMALL[1][:1]
