@@ -89,7 +89,7 @@ def test_fsim_of_responses_as_alone(pairs):
         rows, columns = arrays["sizes"][0]
         for name in ("pred", "target"):
             arrays[name] = arrays[name].at[:, rows:].set(jnp.nan).at[:, :, columns:].set(jnp.nan)
-        arrays["responses"] = arrays["responses"].at[..., rows:, :].set(jnp.nan).at[..., columns:].set(jnp.nan)
+        arrays["responses"] = arrays["responses"].at[..., rows:, :].set(1).at[..., columns:].set(1)
     together = metrics.fsim_of_responses(jax.tree.map(lambda *each: jnp.concatenate(each), *made))
     for score, metric in zip(together, (metrics.fsim, metrics.fsimc), strict=True):
         expected = [metric(*pair)[0] for pair in alone]
