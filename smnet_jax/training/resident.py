@@ -91,6 +91,8 @@ def memory(mesh: Mesh) -> int | None:
 def _obstacle(config: Config, source: Source) -> str | None:
     if darkens(source):
         return "synthetic: darkens every crop anew, which is done on the host; leave it out"
+    if any(stage.thin > 1 for stage in config.stages):
+        return "thin: another part of each picture at each step, which the host chooses; leave it out"
     if config.parallel == "pmap":
         return "parallel pmap: would send the pairs again at each step; use --parallel jit"
     return None

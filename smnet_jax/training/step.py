@@ -133,6 +133,7 @@ def make_loss(config: Config, model: SMNet, kind: str) -> LossFunction:
             l1_weight=config.l1_weight,
             ssim_weight=config.ssim_weight,
             chroma_weight=config.chroma_weight,
+            psnr_weight=config.psnr_weight,
             axis_name=axis_name,
         )
 

@@ -5,7 +5,7 @@ import collections
 import numpy as np
 import pytest
 
-from smnet_jax.data.augmentation import Daylight, LowGain, LowNoise, crop_and_flip, resize, to_float
+from smnet_jax.data.augmentation import Daylight, LowGain, LowNoise, crop_and_flip, resize, thinned, to_float
 from smnet_jax.errors import InputError
 
 DRAWS = 4000
@@ -106,6 +106,20 @@ def test_resize_takes_both_to_the_size(coordinates):
     np.testing.assert_allclose(out["low"].astype(int) + out["high"], 255, atol=1)
     same = coordinates(1)[0]
     assert resize(same, (24, 40))["high"] is same["high"]
+
+
+def test_thinned_keeps_every_second_pixel_from_a_random_one_on(coordinates):
+    example = coordinates(1, 25, 41)[0]
+    starts = set()
+    for seed in range(20):
+        out = thinned(example, 2, np.random.default_rng(seed))
+        assert out["low"].shape == out["high"].shape == (12, 20, 3)
+        left, top = (int(v) for v in out["high"][0, 0, :2])
+        starts.add((top, left))
+        np.testing.assert_array_equal(out["high"][:, :, 0], np.tile(left + 2 * np.arange(20), (12, 1)))
+        np.testing.assert_array_equal(out["high"][:, :, 1].T, np.tile(top + 2 * np.arange(12), (20, 1)))
+        np.testing.assert_array_equal(out["low"], 255 - out["high"])
+    assert starts == {(0, 0), (0, 1), (1, 0), (1, 1)}
 
 
 def test_low_noise_has_the_drawn_deviation_and_spares_high():

@@ -155,6 +155,14 @@ def test_resize_comes_before_the_crop(load, coordinates):
     assert xs[0] < 3 and xs[-1] > 36 and ys[0] < 2 and ys[-1] > 21
 
 
+def test_thinning_comes_before_the_crop(load, coordinates):
+    """A crop of 12 then spans 23 pixels of its picture."""
+    batch = next(load(coordinates(23, 24, 40), crop=12, thin=2))
+    xs, ys = np.sort(batch["high"][0, 6, :, 0]) * 255, np.sort(batch["high"][0, :, 6, 1]) * 255  # flips undone
+    np.testing.assert_allclose(np.diff(xs), 2, atol=1e-3)
+    np.testing.assert_allclose(np.diff(ys), 2, atol=1e-3)
+
+
 def test_transforms_touch_low_only(load, coordinates):
     plain, noisy = (next(load(coordinates(23), transforms=t)) for t in ((), (LowNoise(0.1),)))
     np.testing.assert_array_equal(plain["high"], noisy["high"])
@@ -168,6 +176,7 @@ def test_transforms_touch_low_only(load, coordinates):
         ({"batch": 5, "process_count": 2}, "batch 5: must be a multiple of the 2 processes"),
         ({"batch": 0}, "batch 0"),
         ({"crop": 28}, "crop 28: 23 of 23 pictures are smaller, the first is 40x24"),
+        ({"crop": 16, "thin": 2}, "crop 16: 23 of 23 pictures are smaller, the first is 20x12"),
         ({"crop": 16, "resize_to": (12, 20)}, "crop 16: 1 of 1 pictures are smaller, the first is 20x12"),
     ],
 )

@@ -139,10 +139,12 @@ def test_auto_takes_the_device_where_the_pairs_fit_its_share(count, device, chos
     ("change", "source", "says"),
     [({}, inputs.DummyPairs(7, size=16), "more than 25% of its"),
      ({}, Concatenated([inputs.DummyPairs(2, size=16), Synthetic(2, size=16)]), "darkens every crop anew"),
-     ({"parallel": "pmap"}, inputs.DummyPairs(2, size=16), "use --parallel jit")],
+     ({"parallel": "pmap"}, inputs.DummyPairs(2, size=16), "use --parallel jit"),
+     ({"stages": (configs.Stage(steps=1, crop=12, batch=2, thin=2),), "steps": 0}, inputs.DummyPairs(2, size=32),
+      "thin: another part")],
 )  # fmt: skip
 def test_what_cannot_be_there_is_refused_or_left_to_the_host(change, source, says):
-    config = Config(crop=12, batch=2, steps=1, data_on="device", **change)
+    config = Config(**{"crop": 12, "batch": 2, "steps": 1, "data_on": "device", **change})
     spans = schedule.plan(config, len(source))
     with pytest.raises(InputError, match=f"data_on device: .*{says}.*--data-on host"):
         resident.choose(config, source, spans, mesh_of(Gpu()))
