@@ -55,10 +55,7 @@ def _expand(name: str, outside: Path, passed: list[Path]) -> list[tuple[Path, Pa
     if mode is not None and stat.S_ISDIR(mode):
         inside = [(p, p.relative_to(path)) for p in pictures_below(path, outside, passed)]
         if not inside:
-            sentence = formats.passed_over(passed)
-            raise InputError(
-                f"{name}: no picture in this folder" + (f"; {sentence}" if sentence else f" ({', '.join(FORMATS)})")
-            )
+            raise InputError(f"{name}: {_nothing_found('no picture in this folder', passed, ', '.join(FORMATS))}")
         return inside
     if mode is not None:
         return [(path, Path(path.name))]
@@ -71,9 +68,19 @@ def _expand(name: str, outside: Path, passed: list[Path]) -> list[tuple[Path, Pa
     passed += [m for m in files if not formats.readable(m)]
     files = [m for m in files if formats.readable(m)]
     if not files and not below:
-        sentence = formats.passed_over(passed)
-        raise InputError(f"{name}: matches no picture" + (f"; {sentence}" if sentence else ""))
+        if fixed.is_dir() and not os.access(fixed, os.R_OK | os.X_OK):
+            passed.append(fixed)
+        raise InputError(f"{name}: {_nothing_found('matches no picture', passed)}")
     return [(p, p.relative_to(fixed)) for p in (*files, *below)]
+
+
+def _nothing_found(what: str, passed: Sequence[Path], expected: str = "") -> str:
+    """`what`, and why: folders that cannot be listed, the files that were passed over, or what was `expected`."""
+    shut = [str(path) for path in passed if os.path.isdir(path)]  # noqa: PTH112
+    if shut:
+        return f"{what} that may be read: {', '.join(shut)} cannot be listed; give yourself the right to read it"
+    sentence = formats.passed_over(passed)
+    return what + (f"; {sentence}" if sentence else f" ({expected})" if expected else "")
 
 
 def _pattern(path: Path) -> tuple[str, Path]:

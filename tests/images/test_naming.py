@@ -163,6 +163,18 @@ def test_a_folder_that_cannot_be_listed_is_passed_over_by_name(tree, monkeypatch
     assert Path("in/deep") in passed
 
 
+def test_nothing_to_be_listed_is_said_as_such(tree, monkeypatch):
+    def scandir(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(InputError, match=r"^in: no picture in this folder that may be read: in cannot be listed; "):
+        naming.find(["in"], outside=Path("out"))
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != "in/deep")
+    with pytest.raises(InputError, match=r"^in/deep/\*\.gif: matches no picture that may be read: in/deep cannot be l"):
+        naming.find(["in/deep/*.gif"], outside=Path("out"))
+
+
 def test_results_among_the_inputs_are_not_inputs(tree):
     for name in ("a_x.jpg", "a_x_compare.jpg", "other_x.jpg"):
         (tree / "in" / name).write_bytes(b"x")
