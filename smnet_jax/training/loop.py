@@ -20,7 +20,7 @@ from smnet_jax.checkpoints import partial, weights
 from smnet_jax.data.sources import fingerprint
 from smnet_jax.errors import InputError
 from smnet_jax.hardware import model_flops, specs, trace
-from smnet_jax.host import places, root_logger
+from smnet_jax.host import allocator, places, root_logger
 from smnet_jax.host.atomic_files import replacing
 from smnet_jax.network.initialisation import add_colour_path, initialise
 from smnet_jax.training import config as configs
@@ -213,6 +213,9 @@ class Run:
                 if self.profile.after(self.step):
                     with clock.part("compile"):
                         self._tell_profile(_program_text(compiled, self.state, arrays, fixed))
+                if self.step == first:
+                    jax.block_until_ready(scalars)
+                    allocator.return_freed_memory()  # what compiling took
                 self.step += count
                 clock.step(count)
                 if self._do_what_is_due(span, stopped):
@@ -369,6 +372,7 @@ class Run:
             self.log.progress(self.step, "evaluating")
             with self.clock.part("evaluation"):
                 scores, triples = self.validation(self._released())
+            allocator.return_freed_memory()  # its blocks are of other sizes than a step's, which would not fit
             self.log.record("evaluation", self.step, scores)
             self.log.say(
                 f"step {self.step}, epoch {schedule.span_at(self.spans, self.step - 1).epoch(self.step):.4g}: "

@@ -17,6 +17,7 @@ from PIL import Image
 from smnet_jax import InputError
 from smnet_jax.checkpoints import weights
 from smnet_jax.data.pipeline import Loader
+from smnet_jax.host import allocator
 from smnet_jax.training import config as configs
 from smnet_jax.training import log, loop
 from smnet_jax.training.config import Config
@@ -226,9 +227,13 @@ def test_starts_from_given_weights_that_may_be_gone_later(finished, tmp_path):
         train(dataclasses.replace(config, init=str(finished / "weights"), width=8), tmp_path / "other")
 
 
-def test_stages_change_crop_and_batch_in_one_run(tmp_path):
+def test_stages_change_crop_and_batch_in_one_run(tmp_path, monkeypatch):
+    """And memory is given back after compiling each, and after the evaluation."""
+    returned: list[bool] = []
+    monkeypatch.setattr(allocator, "return_freed_memory", lambda: returned.append(True))
     stages = (
         configs.Stage(steps=2, crop=12, batch=4, loss="l1_ssim"),
         configs.Stage(steps=2, crop=16, batch=2, loss="l1_ssim", resize=32),
     )
     assert train(dataclasses.replace(CONFIG, stages=stages, steps=0, noise=0.01, gain=0.5), tmp_path).step == 4
+    assert len(returned) == 3
