@@ -15,9 +15,13 @@ else # without PyTorch, whose builds for newer Pythons come with gigabytes of CU
 CONSTRAINTS ?= constraints-py313.txt
 DEV := checks
 endif
+# Linter and types beside the tests, and downloads beside each other.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += --jobs=2
+endif
 INSTALL = -m pip install --quiet $(addprefix --constraint ,$(CONSTRAINTS))
 
-.PHONY: setup demo test test-slow test-avx2 test-newer ci lint docs dist dist-check clean
+.PHONY: setup demo test tests test-slow test-avx2 test-newer ci lint docs dist dist-check clean
 
 setup: $(VENV)/.installed
 
@@ -27,7 +31,7 @@ $(VENV)/.enhance: pyproject.toml $(CONSTRAINTS)
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.enhance
-	$(BIN)/python $(INSTALL) --editable '.[$(DEV)]'
+	$(BIN)/python $(INSTALL) --no-compile --editable '.[$(DEV)]'
 	touch $@
 
 demo: $(VENV)/.enhance
@@ -40,7 +44,7 @@ lint: setup
 
 # The TPU compiler is kept out of .venv: where it is installed, JAX looks for TPUs at each start, and complains. Where it
 # cannot be had (it is made for Linux on x86-64) the tests that need it are skipped.
-build/libtpu: constraints.txt | setup
+build/libtpu: constraints.txt | $(VENV)/.enhance
 	-$(BIN)/python $(INSTALL) --no-deps --upgrade --target $@ libtpu
 
 # For the tests of the page that needs no server: without npm they are skipped.
@@ -48,10 +52,12 @@ build/onnxruntime-web-1.30.0.tgz:
 	-mkdir -p build && cd build && npm pack --silent onnxruntime-web@1.30.0
 
 ifeq ($(NEW),)
-test: lint build/libtpu build/onnxruntime-web-1.30.0.tgz
+test: tests lint
+tests: build/libtpu build/onnxruntime-web-1.30.0.tgz
 else # linter, types and the TPU compiler are for one set of versions
-test: setup
+test: tests
 endif
+tests: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(TESTS)
 
 # What takes long and rarely breaks: processes killed at random moments.
