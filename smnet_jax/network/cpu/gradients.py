@@ -4,9 +4,9 @@ JAX's own gradient of a 1x1 convolution contracts three axes at once. XLA:CPU an
 features, each fused with everything that led to them and computed anew: they took a third of a training step. As one
 product of two matrices, (pixels, I)^T (pixels, O), it needs no copies. Same sums, in the same precision.
 
-Likewise the gradient of a 3x3 kernel: XLA convolves features with a "kernel" of the size of the picture. All nine sums
-are one product, (pixels, 3 I)^T (pixels, 3 O), of the input with its neighbours to both sides and the gradient with its
-neighbours above and below.
+Likewise the gradient of a 3x3 kernel: XLA convolves features with a "kernel" of the size of the picture. Its nine sums
+are three products, (pixels, I)^T (pixels, 3 O), of the input moved by a column and the gradient beside its neighbours
+above and below. As one product, of the input beside its own neighbours, they take up to twice as long: more is copied.
 
 What `custom_vjp` wraps runs only where no gradient is asked for: there wide layers go by fewer products (`winograd`).
 """
@@ -21,10 +21,6 @@ from jax import lax
 
 from smnet_jax.network.cpu import winograd
 from smnet_jax.network.layers import LAYOUT, Precision
-
-FEW_INPUTS, FEW_OUTPUTS = 8, 24
-"""Fewer channels than these, and concatenating neighbours costs more than XLA's own kernel gradient, as timed in
-`docs/lab/performance.md`."""
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -79,13 +75,9 @@ def _conv3x3_backward(precision: Precision, saved: Any, ct: jax.Array) -> tuple[
     derive = functools.partial(_convolve, padding=((1, 1), (1, 1)), precision=precision)
     (towards_x,) = jax.linear_transpose(lambda x: derive(x, kernel), x)(ct)
     inputs, outputs = kernel.shape[2:]
-    if inputs < FEW_INPUTS or outputs < FEW_OUTPUTS:
-        (towards_kernel,) = jax.linear_transpose(lambda kernel: derive(x, kernel), kernel)(ct)
-        return towards_x, towards_kernel
-    beside = jnp.concatenate([shifted(x, 2, by) for by in (1, 0, -1)], axis=-1)
     above = jnp.concatenate([shifted(ct, 1, by) for by in (-1, 0, 1)], axis=-1)
-    sums = _over_pixels(beside, above, precision).reshape(3, inputs, 3, outputs)  # column, I, row, O
-    return towards_x, sums.transpose(2, 0, 1, 3).astype(kernel.dtype)
+    columns = [_over_pixels(shifted(x, 2, by), above, precision).reshape(inputs, 3, outputs) for by in (1, 0, -1)]
+    return towards_x, jnp.stack(columns, 1).transpose(2, 1, 0, 3).astype(kernel.dtype)
 
 
 conv3x3.defvjp(_conv3x3_forward, _conv3x3_backward)
@@ -117,9 +109,6 @@ def _phases_backward(precision: Precision, saved: Any, ct: list[list[jax.Array]]
     x, kernel = saved
     (towards_x,) = jax.linear_transpose(lambda x: _phases(x, kernel, precision), x)(ct)
     inputs, outputs = kernel.shape[2:]
-    if inputs < FEW_INPUTS or outputs < FEW_OUTPUTS:
-        (towards_kernel,) = jax.linear_transpose(lambda kernel: _phases(x, kernel, precision), kernel)(ct)
-        return towards_x, towards_kernel
     # Kernel row 0 leads from row i to the odd row above it, 1 and 2 to the even and the odd one of its own.
     even, odd = (jnp.concatenate([shifted(ct[1][b], 1, 1), ct[0][b], ct[1][b]], axis=-1) for b in (0, 1))
     middle = _over_pixels(x, even, precision).reshape(1, inputs, 3, outputs)
