@@ -432,8 +432,10 @@ def check_same(config: Config, saved: dict[str, Any], where: Path, resume_with: 
     if wrong := sorted(set(resume_with) - RESUME_WITH):
         raise InputError(f"--resume-with {wrong[0]}: cannot change in a run; {', '.join(sorted(RESUME_WITH))} can")
     ours = to_json(config)
-    # Settings that a later version added are compared by their default.
+    # Settings that a later version added, to runs or to stages, are compared by their default.
     saved = {**to_json(Config()), **saved}
+    of_stages = {f.name: f.default for f in dataclasses.fields(Stage) if f.default is not dataclasses.MISSING}
+    saved["stages"] = [{**of_stages, **stage} for stage in saved["stages"]]
     free = FREE_ON_RESUME | overridden(config).keys()
     differ = {name: f"{saved[name]!r} there, {ours[name]!r} here" for name in ours
               if name not in free and ours[name] != saved[name]}  # fmt: skip

@@ -155,3 +155,9 @@ def test_settings_added_by_a_later_version_count_as_their_default():
     configs.check_same(Config(), saved, Path("w"))
     with pytest.raises(InputError, match="gain"):
         configs.check_same(Config(gain=1.0), saved, Path("w"))
+    stages = (Stage(steps=1, crop=32, batch=2),)
+    saved = configs.to_json(Config(stages=stages))
+    del saved["stages"][0]["thin"]
+    configs.check_same(Config(stages=stages), saved, Path("w"))
+    with pytest.raises(InputError, match="stages"):
+        configs.check_same(Config(stages=(dataclasses.replace(stages[0], thin=2),)), saved, Path("w"))
