@@ -1,5 +1,6 @@
 """Fresh weights, drawn on the host: compiling the random numbers of `model.init` takes XLA half a minute of CPU."""
 
+import functools
 from typing import Any
 
 import jax
@@ -14,9 +15,13 @@ def initialise(model: SMNet, seed: int) -> dict[str, Any]:
     The distributions are those of `model.init`, torch's defaults: kernels and biases uniform in +-1/sqrt(fan_in),
     PReLU slopes 0.25.
     """
+    return {"params": _draw(_shapes(model), np.random.default_rng(seed))}
+
+
+@functools.lru_cache(maxsize=16)
+def _shapes(model: SMNet) -> dict[str, Any]:
     low = jax.ShapeDtypeStruct((1, 8, 8, 3), np.float32)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), low)["params"]
-    return {"params": _draw(shapes, np.random.default_rng(seed))}
+    return jax.eval_shape(model.init, jax.random.key(0), low)["params"]
 
 
 def add_colour_path(params: Any, gain: float) -> Any:

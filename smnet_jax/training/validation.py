@@ -1,5 +1,6 @@
 """Scores during training: the published protocol's PSNR and SSIM on whole pictures, shared over all devices."""
 
+import functools
 from collections import deque
 from typing import Any
 
@@ -29,7 +30,7 @@ class Validation:
         count = min(limit or len(source), len(source))
         self._source = source
         self._mine = range(jax.process_index(), count, jax.process_count())
-        self._enhance = jax.jit(lambda params, low: model.for_inference(*low.shape[:2]).apply({"params": params}, low))
+        self._enhance = _compiled(model)
         self._inputs: dict[str, float] = {}
 
     def __call__(self, params: Any) -> tuple[dict[str, float], list[Triple]]:
@@ -60,6 +61,11 @@ class Validation:
         if len(triples) < ROWS:
             triples.append((low, enhanced[0], high))
         return np.array([*scores, 1.0])
+
+
+@functools.lru_cache(maxsize=4)  # another run of the same process has the same network
+def _compiled(model: SMNet) -> Any:
+    return jax.jit(lambda params, low: model.for_inference(*low.shape[:2]).apply({"params": params}, low))
 
 
 def _on(replicated: jax.Array, device: jax.Device) -> jax.Array:

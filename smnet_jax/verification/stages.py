@@ -65,6 +65,7 @@ def forward(model: SMNet) -> Callable[[Any, np.ndarray], Arrays]:
     return arrays
 
 
+@functools.lru_cache(maxsize=4)
 def loss_and_gradients(model: SMNet) -> Callable[..., tuple[Arrays, Arrays]]:
     """A function of (variables, low, high, vgg): the recipe's loss with its terms, and its gradient by path.
 

@@ -17,7 +17,7 @@ from smnet_jax.checkpoints import weights
 from smnet_jax.checkpoints.trees import flatten
 from smnet_jax.network.initialisation import initialise
 from smnet_jax.training import config as configs
-from smnet_jax.training import hosts, log
+from smnet_jax.training import hosts, log, loop
 from smnet_jax.training.config import Config
 from smnet_jax.training.step import make_model
 from tests.support import tolerances
@@ -30,12 +30,11 @@ SETTINGS = {
 
 
 def start(
-    workdir: Path, steps: int, process: int | None = None, port: int = 0, changes: dict[str, int] | None = None
+    workdir: Path, steps: int, process: int, port: int, changes: dict[str, int] | None = None
 ) -> subprocess.Popen:
-    """One process of a run of two; of one where `process` is None."""
+    """One process of a run of two."""
     settings = {**SETTINGS, "steps": steps, "workdir": workdir, **(changes or {})}
-    if process is not None:
-        settings |= {"coordinator": f"localhost:{port}", "processes": 2, "process": process}
+    settings |= {"coordinator": f"localhost:{port}", "processes": 2, "process": process}
     options = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
     return subprocess.Popen(
         [sys.executable, "-m", "smnet_jax.cli", "train", "smoke", *options],
@@ -68,7 +67,9 @@ def finish(processes: list[subprocess.Popen], timeout: float) -> list[tuple[int,
 def test_two_processes_equal_one(tmp_path):
     port = free_port()
     two = [start(tmp_path / "two", 6, process, port) for process in (0, 1)]
-    for code, said in finish([*two, start(tmp_path / "one", 6)], timeout=500):
+    settings = {name.replace("-", "_"): value for name, value in SETTINGS.items()}
+    loop.train(configs.change(configs.load("smoke"), **settings, steps=6), tmp_path / "one")
+    for code, said in finish(two, timeout=500):
         assert code == 0, said
     one, both = (flatten(weights.read(tmp_path / name / "weights").params) for name in ("one", "two"))
     config = dataclasses.replace(configs.load("smoke"), blocks=1)

@@ -199,7 +199,8 @@ def test_a_finished_run_goes_on_for_more_steps_on_purpose(finished, tmp_path, ca
 
 def test_trains_in_a_thread(tmp_path):
     outcomes: list[loop.Outcome] = []
-    thread = threading.Thread(target=lambda: outcomes.append(train(dataclasses.replace(CONFIG, steps=1), tmp_path)))
+    config = dataclasses.replace(CONFIG, evaluate_epochs=100, checkpoint_steps=0)
+    thread = threading.Thread(target=lambda: outcomes.append(train(config, tmp_path)))
     thread.start()
     thread.join()
     assert outcomes and outcomes[0].finished
@@ -216,11 +217,17 @@ def test_in_a_thread_that_nobody_waits_for_it_says_so(tmp_path, monkeypatch):
         train(CONFIG, tmp_path)
 
 
-def test_starts_from_given_weights_that_may_be_gone_later(finished, tmp_path):
+def test_starts_from_given_weights_that_may_be_gone_later(finished, tmp_path, signalled):
     given = shutil.copytree(finished / "weights", tmp_path / "given")
-    config = dataclasses.replace(CONFIG, init=str(given), learning_rate=1e-30, steps=1, ema=0.0)
-    assert train(config, tmp_path / "run").finished
-    assert arrays(tmp_path / "run") == arrays(finished)
+    config = dataclasses.replace(CONFIG, init=str(given), evaluate_epochs=100)
+    run = loop.Run(config, tmp_path / "begun")
+    run.close()
+    for ours, theirs in zip(
+        jax.tree.leaves(run.state.params), jax.tree.leaves(weights.read(given).params), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    signalled(1, signal.SIGTERM)
+    assert not train(config, tmp_path / "run").finished
     shutil.rmtree(given)
     assert train(config, tmp_path / "run").finished
     with pytest.raises(InputError, match="another variant or width"):
