@@ -58,20 +58,20 @@ else # linter, types and the TPU compiler are for one set of versions
 test: tests
 endif
 tests: setup
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 # What takes long and rarely breaks: processes killed at random moments.
 test-slow: setup
 	$(BIN)/python -m pytest --numprocesses 2 -m slow
 
 # The tests of rounding once more with the instruction set held down to AVX2: bounds that hold on one processor only are
-# none. XLA, PyTorch and oneDNN each have a switch of their own.
+# none. XLA, PyTorch and oneDNN each have a switch of their own. All programs are optimised, as they are for users.
 NUMERIC := tests/network tests/verification/test_torch_model.py tests/export/test_onnx_graph.py tests/test_losses.py \
-	tests/test_vgg16.py tests/training/test_step.py tests/training/test_nonsmooth.py tests/training/test_hosts.py \
-	tests/metrics tests/evaluation/test_protocol.py tests/exposure tests/export/test_exposure_graph.py
+	tests/test_vgg16.py tests/training/test_step.py tests/training/test_double.py tests/training/test_nonsmooth.py \
+	tests/training/test_hosts.py tests/metrics tests/evaluation/test_protocol.py tests/exposure tests/export/test_exposure_graph.py
 test-avx2: setup
-	XLA_FLAGS=--xla_cpu_max_isa=AVX2 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 \
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(NUMERIC)
+	XLA_FLAGS=--xla_cpu_max_isa=AVX2 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 JAX_DISABLE_MOST_OPTIMIZATIONS=0 \
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(NUMERIC)
 
 # A short leg on a newer Python, where pyenv has one.
 NEWER := $(lastword $(wildcard $(HOME)/.pyenv/versions/3.12.*/bin/python $(HOME)/.pyenv/versions/3.13.*/bin/python))

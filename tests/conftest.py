@@ -1,11 +1,13 @@
 """What every test shares: the compile cache, the fixtures' folders, and material that may be absent."""
 
+import importlib.metadata
 import importlib.util
 import os
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # Before JAX is imported: eight fake CPU devices would slow every other test, so the tests of sharding start
 # processes of their own; the cache, which all checkouts share, makes a second run of the suite several times faster.
@@ -13,9 +15,13 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "smnet-jax-suite"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 # Compiling is most of the suite, and LLVM's optimisation more than half of that. What XLA does to a program stays, and
-# results move by rounding. Tests of rounding compile as users do (`OPTIMISED`, below). Processes that tests start
-# inherit all this.
+# results move by rounding. Tests of rounding compile as users do (`OPTIMISED`, below), and `make test-avx2` does
+# everywhere. Processes that tests start inherit all this.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# Three quarters of the rest is XLA's newer way to generate code for fusions, which sets MLIR up for each of them. The
+# option has gone from jaxlib 0.12, where an unknown one would end the process.
+if importlib.metadata.version("jaxlib").startswith("0.10.") and os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1":
+    os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}".strip()
 # As the commands bound it (`compile_cache`): a folder must not be used with a bound and without.
 os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2 << 30))
 
@@ -26,11 +32,13 @@ if sys.version_info[:2] == (3, 11):  # it is of the release that goes with that 
 import jax
 import numpy as np
 import pytest
+from jax._src import compiler
 
 from smnet_jax.host import allocator
 from smnet_jax.network.cpu import winograd
 from tests.support.golden_case import CASES, GoldenCase
 
+OLDER_FUSIONS = "--xla_cpu_use_fusion_emitters=false" in os.environ.get("XLA_FLAGS", "")
 REPO = Path(__file__).parents[1]
 SHARED = REPO.parent / "shared"
 
@@ -55,6 +63,22 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
     return None
 
 
+# Half a minute of CPU and more each: files that begin late would leave the other process without work at the end.
+LONG = (
+    "training/test_parallel", "training/test_step", "training/test_nonsmooth", "training/test_loop",
+    "training/test_double", "training/test_resident", "training/test_hosts", "metrics/test_every_metric",
+    "network/test_published", "network/test_implementations", "network/cpu/test_winograd", "aot/test_tpu",
+    "bench/test_step", "bench/test_scale", "test_notebook", "verification/test_stages", "metrics/test_extents",
+    "test_vgg16",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first."""
+    place = {REPO / "tests" / f"{name}.py": number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path, len(LONG)))
+
+
 @pytest.fixture(scope="module")
 def optimised(request: pytest.FixtureRequest) -> bool:
     """Whether programs are compiled as users have them: in files that say `OPTIMISED = True`, as those do that compare
@@ -64,10 +88,23 @@ def optimised(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(autouse=True, scope="module")
 def _compiled_as_users_have_it(optimised: bool) -> Iterator[None]:
-    if optimised:
+    if not optimised:
+        yield
+        return
+    options = compiler.get_compile_options
+
+    def with_newer_fusions(*arguments: Any, **named: Any) -> Any:
+        """XLA reads its flags once for a process, but takes others with a program: JAX has no public place for all."""
+        found = options(*arguments, **named)
+        if named["backend"].platform == "cpu":
+            found.env_option_overrides = [*found.env_option_overrides, ("xla_cpu_use_fusion_emitters", True)]
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        if OLDER_FUSIONS:
+            patch.setattr(compiler, "get_compile_options", with_newer_fusions)
         jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    if optimised:
+        yield
         jax.config.update("jax_disable_most_optimizations", os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1")
 
 

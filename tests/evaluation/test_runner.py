@@ -16,6 +16,8 @@ from smnet_jax.evaluation import folders, runner
 from smnet_jax.evaluation.columns import select
 from tests.support import tolerances
 
+OPTIMISED = False  # here nothing is compared with numbers from elsewhere
+
 compile_ = runner._compile
 COLUMNS = select(["psnr", "ssim", "ssim_gray", "psnr_float"], available=frozenset({"low", "high"}))
 DOUBLE = runner.Network(lambda variables, low: variables["factor"] * low, {"factor": np.float32(2)}, {"source": "test"})
@@ -192,7 +194,8 @@ print(json.dumps([jax.device_count(), [picture.values for picture in evaluation.
 
 
 def test_two_devices_give_the_values_of_one(items, pairs):
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+    environment = os.environ | {"XLA_FLAGS": flags}
     command = [sys.executable, "-c", TWO_DEVICES, str(pairs)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     count, values = json.loads(done.stdout)

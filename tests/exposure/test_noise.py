@@ -1,5 +1,6 @@
 """What is smoothed, what is not, and where."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,12 +14,12 @@ from tests.support import tolerances
 
 def smoothed(low):
     height, width = low.shape[:2]
-    return np.asarray(noise.smoothed(jnp.asarray(low[None]), jnp.ones(height), jnp.ones(width)))[0]
+    return np.asarray(jax.jit(noise.smoothed)(jnp.asarray(low[None]), jnp.ones(height), jnp.ones(width)))[0]
 
 
 def test_window_means_count_only_the_picture():
     x = np.random.default_rng(0).uniform(0, 1, (7, 9)).astype(np.float32)
-    found = np.asarray(noise.mean(jnp.asarray(x[None, ..., None]), jnp.ones(7), jnp.ones(9)))[0, ..., 0]
+    found = np.asarray(jax.jit(noise.mean)(jnp.asarray(x[None, ..., None]), jnp.ones(7), jnp.ones(9)))[0, ..., 0]
     for i in range(7):
         for j in range(9):
             wanted = x[max(0, i - 2) : i + 3, max(0, j - 2) : j + 3].mean()

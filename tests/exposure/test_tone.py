@@ -9,10 +9,15 @@ from smnet_jax.exposure import tone
 from smnet_jax.exposure.tone import GRID, KNOTS, Tone
 from tests.support import tolerances
 
+OPTIMISED = False  # here nothing is compared with numbers from elsewhere
+
+
+compiled, compiled_part = jax.jit(tone.render), jax.jit(tone.render_part)
+
 
 def render(low, found):
     """`tone.render` of a numpy array."""
-    return tone.render(jnp.asarray(low), found)
+    return compiled(jnp.asarray(low), found)
 
 
 def random_tone(seed=0, saturation=0.5):
@@ -68,7 +73,7 @@ def test_parts_equal_the_whole(picture):
     found = random_tone()
     whole = np.asarray(render(picture, found))
     rows, columns = (tone.linear(GRID, size) for size in picture.shape[1:3])
-    part = tone.render_part(picture[:, 4:28, 12:], found, rows[4:28], columns[12:])
+    part = compiled_part(picture[:, 4:28, 12:], found, rows[4:28], columns[12:])
     np.testing.assert_allclose(part[:, 4:-4, 4:], whole[:, 8:24, 16:], rtol=0, atol=tolerances.of_tone(found))
 
 
@@ -84,5 +89,5 @@ def test_levels_have_their_own_curves():
 
 def test_gradients_are_finite():
     low = jnp.zeros((1, 16, 16, 3)).at[:, :8].set(1.0)
-    gradient = jax.grad(lambda found: render(low, found).sum())(random_tone())
+    gradient = jax.jit(jax.grad(lambda found: tone.render(low, found).sum()))(random_tone())
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))

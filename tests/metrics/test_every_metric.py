@@ -16,6 +16,8 @@ from smnet_jax.errors import InputError
 from smnet_jax.metrics import fsim, fsimc, iw_ssim, loe, psnr, ssim, vif
 from tests.support import tolerances
 
+OPTIMISED = False  # here nothing is compared with numbers from elsewhere
+
 Metric = Callable[..., jax.Array]
 
 METRICS: dict[str, tuple[Metric, int, float]] = {  # with the smallest side and the score of identical pictures
@@ -37,7 +39,8 @@ LOSSES = [name for name in METRICS if not name.startswith("loe")]
 def test_identical_pictures(name, pair):
     metric, _, best = METRICS[name]
     for picture in (pair[1], np.zeros_like(pair[1]), np.full_like(pair[1], 255), np.full_like(pair[1], 77)):
-        np.testing.assert_allclose(metric(picture, picture), best, rtol=0, atol=tolerances.MEAN)
+        bound = tolerances.mean(picture[0, ..., 0].size)  # VIF divides two sums over all pixels
+        np.testing.assert_allclose(metric(picture, picture), best, rtol=0, atol=bound)
 
 
 @every_metric
@@ -153,14 +156,16 @@ assert jax.device_count() == 2
 mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,))
 x, y = np.random.default_rng(0).integers(0, 256, (2, 2, 161, 170, 3), dtype=np.uint8)
 split = [jax.device_put(p, NamedSharding(mesh, PartitionSpec("data"))) for p in (x, y)]
-for name in ("psnr", "iw_ssim", "fsimc"):
+windows = tolerances.windowed(metrics.luma(x), metrics.luma(y), 11, 7.65**2)
+for name, bound in (("psnr", tolerances.decibels(10)), ("iw_ssim", windows), ("fsimc", tolerances.METRIC)):
     metric = getattr(metrics, name)
-    np.testing.assert_allclose(metric(*split), metric(x, y), rtol=tolerances.MEAN, err_msg=name)
+    np.testing.assert_allclose(metric(*split), metric(x, y), rtol=0, atol=bound, err_msg=name)
 """
 
 
 def test_a_batch_may_be_sharded():
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", SHARDED], cwd=root, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

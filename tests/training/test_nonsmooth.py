@@ -15,8 +15,6 @@ from smnet_jax.training.step import init_state, make_loss, make_model, make_opti
 from smnet_jax.vgg16 import load_vgg16
 from tests.support import nonsmooth, torch_loss
 
-OPTIMISED = True
-
 BOUND = 1e-4  # of each tensor's largest magnitude
 SLOPE_BOUND = 1e-3  # a slope's one number is a sum over all pixels, which may cancel (seen: 3.9e-4)
 
