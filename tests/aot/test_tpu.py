@@ -70,7 +70,7 @@ def test_what_cannot_be_is_refused(compiler, capsys, options, reason):
 
 def test_pictures_in_strips_compile_without_communication(compiler, tmp_path, capsys):
     numbers = tmp_path / "tpu.json"
-    options = ["--only", "infer", "--pictures-per-chip", "4", *TINY, "--size", "64x120", "--json", str(numbers)]
+    options = ["--only", "infer", "--pictures-per-chip", "4", *TINY, "--size", "16x120", "--json", str(numbers)]
     assert main(["bench", "tpu", "--topology", "v5e:2x2", *options]) == 0
     found = json.loads(numbers.read_text())["infer"]
     assert found["strips"] == 2
