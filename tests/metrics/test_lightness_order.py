@@ -21,6 +21,13 @@ def test_agrees_with_golden_numbers(golden_pictures):
         np.testing.assert_allclose(score, batch.scores["loe_nearest50"], rtol=2 * tolerances.UNIT)
 
 
+def test_of_two_pixels_equally_near_a_cell_s_middle_the_even_one_is_taken():
+    """In the shipped pictures no middle lies between two pixels; at 100 rows each does."""
+    low, enhanced = np.random.default_rng(0).integers(0, 256, (2, 1, 100, 104, 3), dtype=np.uint8)
+    every_second = loe(low[:, ::2, ::2], enhanced[:, ::2, ::2], sampling="nearest")
+    np.testing.assert_array_equal(loe(low, enhanced, sampling="nearest"), every_second)
+
+
 def test_sees_only_order(pair):
     """A rising curve without merged levels leaves the order alone; an inverted picture turns all unequal pairs."""
     values = np.random.default_rng(0).permutation(50 * 51).reshape(1, 50, 51, 1)  # all different
