@@ -315,7 +315,10 @@ def test_a_large_photo_is_computed_at_a_stated_reduced_size(reduced, page):
     photo = file(dark(192, 144))
     page.give({"a.png": photo}, kind="image/png")
     page.done("1 of 1 photo done.")
-    assert "computed at 45x34" in page.element("notes").text and "192x144" in page.element("notes").text
+    page.until(
+        lambda: "computed at 45x34" in page.element("notes").text, "the note of the size"
+    )  # shown with the photo
+    assert "192x144" in page.element("notes").text
     page.click("save")
     got, whole = pixels(page.saved("a_bright.png")), pixels(enhance_bytes(photo, NETWORK))
     assert got.shape == whole.shape
@@ -326,7 +329,7 @@ def test_a_large_photo_is_computed_at_a_stated_reduced_size(reduced, page):
 def test_twelve_megapixels(reduced, page):
     page.give({"a.jpg": file(np.full((3000, 4000, 3), (20, 18, 16), np.uint8), "JPEG")}, kind="image/jpeg")
     page.done("1 of 1 photo done.", 300)
-    assert "4000x3000" in page.element("notes").text
+    page.until(lambda: "4000x3000" in page.element("notes").text, "the note of the size")
     flat = enhance_bytes(file(np.full((48, 64, 3), (20, 18, 16), np.uint8)), NETWORK)
     middle = pixels(flat)[24, 32]
     page.until(lambda: np.abs(np.array(page.pixel(0.6, 0.5)) - middle).max() <= 3, "the result to be shown")
