@@ -39,12 +39,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--all", action="store_true", help="hold nothing out: for the last run, when all is decided")
     parser.add_argument("--init", type=Path, metavar="DIR", help="start from these weights")
-    parser.add_argument("--halfway", action="store_true", help="write the mean of --init and of what was learned")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of what was learned in the result; the rest is --init"
+    )
     parser.add_argument("--scenes-mean", type=float, default=0.0, help=f"of the targets, {WANTED}")
     parser.add_argument("--fivek-mean", type=float, default=0.0, help=f"of the targets, {WANTED}")
     args = parser.parse_args()
-    if args.halfway and not args.init:
-        parser.error("--halfway: between --init and what is learned, so it needs --init")
+    if args.share != 1 and not args.init:
+        parser.error("--share: of what is learned beside --init, so it needs --init")
 
     pairs = {kind: read_pairs(kind, getattr(args, kind), everything=args.all) for kind in ("scenes", "fivek", "lol")}
     photos = [path for path in pictures_in(args.photos) if args.all or not held_out("photos", path)]
@@ -92,8 +94,8 @@ def main() -> None:
                     np.savez(file, *jax.device_get(jax.tree.leaves(state)))
     about = {"source": {"name": "tools/train_photo.py"}, "training": {k: str(v) for k, v in vars(args).items()}}
     learned = state.average
-    if args.halfway:  # between two that are good at different things (Wortsman et al., WiSE-FT, CVPR 2022)
-        learned = jax.tree.map(lambda a, b: (a + b) / 2, params, learned)
+    if args.share != 1:  # between two that are good at different things (Wortsman et al., WiSE-FT, CVPR 2022)
+        learned = jax.tree.map(lambda a, b: a + args.share * (b - a), params, learned)
     weights.save(args.out, model, jax.device_get(learned), about)
 
 

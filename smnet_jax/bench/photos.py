@@ -171,7 +171,8 @@ def exposure_fusion(mean: float) -> Enhance:
 
     def enhance(low: Picture) -> Picture:
         frames = [np.clip(from_linear(np.minimum(to_linear(low) * 2.0**k, 1)), 0, 1) for k in range(5)]
-        weights = [_fusion_weight(frame.astype(np.float32)) for frame in frames]
+        gray = bool(np.ptp(low, -1).max() < 2 / 255)  # saturation then says nothing, and is left out, as OpenCV does
+        weights = [_fusion_weight(frame.astype(np.float32), gray) for frame in frames]
         total = np.sum(weights, 0)
         fused = [
             sum(w * detail for w, detail in zip(shares, details, strict=True))
@@ -189,13 +190,14 @@ def exposure_fusion(mean: float) -> Enhance:
     return enhance
 
 
-def _fusion_weight(frame: Picture) -> np.ndarray:
+def _fusion_weight(frame: Picture, gray: bool) -> np.ndarray:
     luma = frame.mean(-1)
     contrast = np.abs(
         4 * luma - np.roll(luma, 1, 0) - np.roll(luma, -1, 0) - np.roll(luma, 1, 1) - np.roll(luma, -1, 1)
     )
     well_exposed = np.exp(-((frame - 0.5) ** 2) / (2 * 0.2**2)).prod(-1)
-    return (contrast * frame.std(-1) * well_exposed + 1e-12)[..., None]
+    saturation = 1 if gray else frame.std(-1)
+    return (contrast * saturation * well_exposed + 1e-12)[..., None]
 
 
 def _pyramid(picture: np.ndarray, smooth: bool = False) -> list[np.ndarray]:

@@ -24,7 +24,7 @@ class Sources:
 
     def draw(self, rng: np.random.Generator, size: int) -> Pair:
         """One example of `size` by `size` pixels."""
-        kind = rng.choice(6, p=(0.34, 0.27, 0.05, 0.24, 0.07, 0.03))
+        kind = rng.choice(6, p=(0.33, 0.23, 0.04, 0.21, 0.16, 0.03))
         if kind == 0:
             low, high = _crop(_one(self.scenes, rng), rng, size)
             if rng.random() < 0.5:  # one target for neighbouring exposures
@@ -36,6 +36,8 @@ class Sources:
         elif kind == 3:  # evenly dark, or not dark at all
             (high,) = _crop((_one(self.photos, rng),), rng, size)
             low = high if rng.random() < 0.5 else darker(high, rng.uniform(0, 5.5), rng)
+            if rng.random() < 0.25:  # one lamp, or the date in a corner, does not make a dark picture a light one
+                low, high = spotted((low, high), rng)
         elif kind == 4:  # unevenly dark
             (high,) = _crop((_one(self.photos, rng),), rng, size)
             low = darker(high, rng.uniform(0, 1) + rng.uniform(1, 4.5) * smooth_field(rng, size)[..., None], rng)
@@ -43,7 +45,7 @@ class Sources:
             low = high = drawing(rng, size)
         if rng.random() < 0.12:
             low, high = framed((low, high), rng)
-        if rng.random() < 0.03:
+        if rng.random() < 0.08:
             low, high = (np.repeat(x.mean(2, keepdims=True), 3, 2).astype(np.uint8) for x in (low, high))
         if rng.random() < 0.25:  # what matters is how light a thing is, not which colour it has
             order = rng.permutation(3)
@@ -113,6 +115,17 @@ def framed(pictures: Pair, rng: np.random.Generator) -> Pair:
         frame[border : border + inner, border : border + inner] = np.asarray(small)
         result.append(frame)
     return result[0], result[1]
+
+
+def spotted(pictures: Pair, rng: np.random.Generator) -> Pair:
+    """Both pictures with the same few small bright spots."""
+    low, high = (picture.copy() for picture in pictures)
+    size = low.shape[0]
+    for _ in range(rng.integers(1, 8)):
+        h, w = rng.integers(1, max(2, size // 16), 2)
+        y, x = rng.integers(0, size - h), rng.integers(0, size - w)
+        low[y : y + h, x : x + w] = high[y : y + h, x : x + w] = rng.integers(190, 256)
+    return low, high
 
 
 def _one(pictures: Sequence, rng: np.random.Generator):

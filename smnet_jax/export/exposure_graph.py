@@ -11,7 +11,7 @@ import numpy as np
 
 from smnet_jax.checkpoints.trees import flatten
 from smnet_jax.export.onnx_nodes import OPSET, PICTURE, Nodes, Shape, check_opset
-from smnet_jax.exposure.network import BINS, LIFT
+from smnet_jax.exposure.network import BINS, EXTREMES, LIFT
 from smnet_jax.exposure.noise import FULL, LEAST, NOISE, RADIUS
 from smnet_jax.exposure.tone import BLACK, GRID, KNOTS, LUMA, THUMBNAIL
 
@@ -196,7 +196,7 @@ class _ExposureGraph(Nodes):
             x = self.add(x, self.act(self.conv(x, f"glance_{number}")))
         counts = [self.histogram(self.level(thumbnail, operation)) for operation in ("Max", "Min")]
         pooled = [self.node("GlobalAveragePool", [x]), self.node("GlobalMaxPool", [x])]
-        summary = self.node("Concat", [*pooled, *counts], axis=1)
+        summary = self.node("Concat", [*pooled, *counts, self.extremes(self.level(thumbnail))], axis=1)
         for number in range(2):
             summary = self.act(self.pointwise(summary, f"summary_{number}"))
         log2_rate = self.add(self.number(1.0), self.pointwise(summary, "rate"))
@@ -207,7 +207,10 @@ class _ExposureGraph(Nodes):
         x = self.node("Concat", [self.features(lit), level], axis=1)
         x = self.act(self.pointwise(self.patches(x, 4), "look_in"))
         x = self.add(x, self.act(self.conv(x, "look_fine")))
-        x = self.act(self.pointwise(self.patches(x, THUMBNAIL // 4 // GRID), "look_merge"))
+        cell = [THUMBNAIL // GRID] * 2
+        peaks = self.stops(self.node("MaxPool", [self.level(lit)], kernel_shape=cell, strides=cell))
+        x = self.node("Concat", [self.patches(x, THUMBNAIL // 4 // GRID), peaks], axis=1)
+        x = self.act(self.pointwise(x, "look_merge"))
         x = self.add(x, self.pointwise(summary, "context"))
         for number in range(3):
             x = self.add(x, self.act(self.conv(x, f"look_{number}")))
@@ -223,6 +226,18 @@ class _ExposureGraph(Nodes):
         stops = self.node("Log", [self.add(self.level(rgb), self.number(1 / 256))])
         stops = self.add(self.mul(stops, self.number(float(1 / np.log(2) / 8))), self.number(0.5))
         return self.node("Concat", [rgb, roots, stops], axis=1)
+
+    def extremes(self, level: str) -> str:
+        """(N,1,H,W) -> (N,2*EXTREMES,1,1)."""
+        found = [self.reduce(operation, level, 2, 3) for operation in ("Max", "Min")]
+        for _ in range(EXTREMES - 1):
+            level = self.node("AveragePool", [level], kernel_shape=[2, 2], strides=[2, 2])
+            found += [self.reduce(operation, level, 2, 3) for operation in ("Max", "Min")]
+        return self.stops(self.node("Concat", found, axis=1))
+
+    def stops(self, level: str) -> str:
+        stops = self.node("Log", [self.add(level, self.number(1 / 256))])
+        return self.mul(stops, self.number(float(2 / np.log(2))))
 
     def histogram(self, level: str) -> str:
         """(N,1,H,W) -> (N,BINS,1,1), four times the shares."""

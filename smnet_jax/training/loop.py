@@ -490,7 +490,7 @@ class Run:
 
 SKIPPED_RUNNING = 100  # updates skipped one after the other under --on-nan skip, which then ends
 
-_TERMS = frozenset({"ssim", "perceptual", "smooth_l1", "inner", "tv", "charbonnier", "chroma"})
+_TERMS = frozenset({"ssim", "perceptual", "smooth_l1", "inner", "tv", "charbonnier", "chroma", "log_mse", "lpips"})
 
 
 def _program_text(compiled: Callable[..., Any], *arguments: Any) -> str:

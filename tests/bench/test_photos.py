@@ -47,6 +47,13 @@ def test_fusion_lifts_shadows_and_keeps_lights():
     assert out.max() <= 1
 
 
+def test_fusion_of_gray_is_decided_by_exposure_and_contrast():
+    """Saturation is none everywhere there; weighed by it, all frames would count the same and burn what is lit."""
+    levels = np.linspace(0.3, 0.7, 64) + np.random.default_rng(0).uniform(0, 0.02, (64, 64))
+    low = np.repeat(levels[..., None], 3, -1).astype(np.float32)
+    assert np.abs(photos.exposure_fusion(0.5)(low) - low).mean() < 0.1
+
+
 def test_the_command(tmp_path, capsys, pairs):
     for side, index in (("low", 0), ("high", 1)):
         (tmp_path / side).mkdir()

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from smnet_jax.data.exposures import Sources, darker, drawing, framed, smooth_field
+from smnet_jax.data.exposures import Sources, darker, drawing, framed, smooth_field, spotted
 from smnet_jax.exposure import ExposureNet
 from smnet_jax.training import exposure as training
 
@@ -38,6 +38,18 @@ def test_drawings_and_frames():
     np.testing.assert_array_equal(low[0], high[0])
     assert low[20, 20, 0] == 9
     assert high[20, 20, 0] == 99
+
+
+def test_spots_are_bright_and_the_same_in_both():
+    rng = np.random.default_rng(0)
+    dark, good = np.full((40, 40, 3), 9, np.uint8), np.full((40, 40, 3), 99, np.uint8)
+    low, high = spotted((dark, good), rng)
+    spots = low[..., 0] != 9
+    assert 0 < spots.mean() < 0.1
+    assert low[spots].min() >= 190
+    np.testing.assert_array_equal(low[spots], high[spots])
+    assert (high[~spots] == 99).all()
+    assert (dark == 9).all()
 
 
 def test_steps_lower_the_loss():
