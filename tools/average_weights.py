@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("weights", nargs="+", metavar="WEIGHTS=SHARE")
     args = parser.parse_args()
     sources, shares = zip(*(part.rpartition("=")[::2] for part in args.weights), strict=True)
-    loaded = [weights.read(Path(source)) for source in sources]
+    loaded = [weights.read(source) for source in sources]
     if any(each.architecture != loaded[0].architecture for each in loaded):
         parser.error("the weights are of different architectures")
     total = sum(map(float, shares))
