@@ -223,8 +223,7 @@ class _ExposureGraph(Nodes):
 
     def features(self, rgb: str) -> str:
         roots = self.node("Sqrt", [self.add(rgb, self.number(1e-3))])
-        stops = self.node("Log", [self.add(self.level(rgb), self.number(1 / 256))])
-        stops = self.add(self.mul(stops, self.number(float(1 / np.log(2) / 8))), self.number(0.5))
+        stops = self.add(self.mul(self.stops(self.level(rgb)), self.number(1 / 16)), self.number(0.5))
         return self.node("Concat", [rgb, roots, stops], axis=1)
 
     def extremes(self, level: str) -> str:

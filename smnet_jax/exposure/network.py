@@ -70,7 +70,7 @@ class ExposureNet(nn.Module):
 
 def _features(rgb: jax.Array) -> jax.Array:
     """Values as they are, with dark ones spread out, and stops: (...,3) -> (...,7)."""
-    stops = jnp.log2(rgb.max(-1, keepdims=True) + 1 / 256) / 8 + 0.5
+    stops = _stops(rgb.max(-1, keepdims=True)) / 16 + 0.5
     return jnp.concatenate([rgb, jnp.sqrt(rgb + 1e-3), stops], -1)
 
 
