@@ -25,7 +25,9 @@ def x(rng):
     return jnp.asarray(rng.standard_normal((2, 6, 10, 4)), jnp.float32)
 
 
-@pytest.mark.parametrize("blur_down", [layers.blur_down, resampling.blur_down], ids=["plain", "cpu"])
+@pytest.mark.parametrize(
+    "blur_down", [layers.blur_down, gpu.blur_down, resampling.blur_down], ids=["plain", "gpu", "cpu"]
+)
 def test_blur_down(x, blur_down):
     tap = torch.tensor([1.0, 2.0, 1.0])
     kernel = (torch.outer(tap, tap) / 16).repeat(4, 1, 1, 1)
@@ -49,15 +51,21 @@ def test_bilinear_up(rng, bilinear_up, shape):
     np.testing.assert_allclose(bilinear_up(x), nhwc(expected), rtol=0, atol=bound)
 
 
-@pytest.mark.parametrize("phases", [False, True])
-def test_transposed_conv(x, rng, phases):
+def _transposed_conv_by_phases(x, kernel):
+    return interleave(resampling.transposed_conv_phases(x, kernel))
+
+
+@pytest.mark.parametrize(
+    "transposed_conv",
+    [layers.transposed_conv, gpu.transposed_conv, _transposed_conv_by_phases],
+    ids=["plain", "gpu", "cpu"],
+)
+def test_transposed_conv(x, rng, transposed_conv):
     weight = rng.standard_normal((4, 5, 3, 3)).astype(np.float32)  # torch: (in, out, kh, kw)
     kernel = jnp.asarray(weight.transpose(2, 3, 0, 1))
-    in_phases = resampling.transposed_conv_phases
-    ours = interleave(in_phases(x, kernel)) if phases else layers.transposed_conv(x, kernel)
     expected = F.conv_transpose2d(nchw(x), torch.tensor(weight), stride=2, padding=1, output_padding=1)
     bound = tolerances.summed(4 * 4, layers.transposed_conv(jnp.abs(x), jnp.abs(kernel)))  # four taps of four channels
-    np.testing.assert_allclose(ours, nhwc(expected), rtol=0, atol=bound)
+    np.testing.assert_allclose(transposed_conv(x, kernel), nhwc(expected), rtol=0, atol=bound)
 
 
 def test_product1x1_takes_a_kernel_per_picture(x, rng):
