@@ -61,7 +61,7 @@ tests: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 # What takes long and rarely breaks: processes killed at random moments.
-test-slow: setup
+test-slow: setup build/libtpu
 	$(BIN)/python -m pytest --numprocesses 2 -m slow
 
 # The tests of rounding once more with the instruction set held down to AVX2: bounds that hold on one processor only are

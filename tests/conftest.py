@@ -68,7 +68,7 @@ LONG = (
     "training/test_parallel", "training/test_step", "training/test_nonsmooth", "training/test_loop",
     "training/test_double", "training/test_resident", "training/test_hosts", "metrics/test_every_metric",
     "network/test_published", "network/test_implementations", "network/cpu/test_winograd", "aot/test_tpu",
-    "bench/test_step", "bench/test_scale", "test_notebook", "verification/test_stages", "metrics/test_extents",
+    "bench/test_step", "verification/test_stages", "metrics/test_extents",
     "test_vgg16",
 )  # fmt: skip
 

@@ -14,6 +14,7 @@ from tests.conftest import REPO
 NOTEBOOK = REPO / "docs/guide/smnet.ipynb"
 
 
+@pytest.mark.slow
 def test_every_cell_runs(tmp_path):
     for needed in ("nbclient", "ipykernel", "tyro"):
         pytest.importorskip(needed, reason=f"needs {needed}, which make test installs")

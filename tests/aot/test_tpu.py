@@ -68,6 +68,7 @@ def test_what_cannot_be_is_refused(compiler, capsys, options, reason):
     assert reason in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_pictures_in_strips_compile_without_communication(compiler, tmp_path, capsys):
     numbers = tmp_path / "tpu.json"
     options = ["--only", "infer", "--pictures-per-chip", "4", *TINY, "--size", "16x120", "--json", str(numbers)]

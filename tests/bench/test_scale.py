@@ -83,6 +83,7 @@ def test_what_is_told_and_written(tmp_path):
     assert args.plot.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_end_to_end_on_two_forced_devices(tmp_path):
     words = ["--config", "smoke", "--blocks", "1", "--crop", "12", "--batch", "4", "--batch-per-device", "2"]
     words += ["--cpu-devices", "2", "--devices", "2", "--strategies", "jit-data", "pmap", "--warmup", "1"]
