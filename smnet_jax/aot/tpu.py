@@ -127,7 +127,7 @@ def training(config: Any, topology: Topology, args: argparse.Namespace) -> Compi
     vgg = vgg16.shapes() if config.loss == "recipe" else {}
     work = model_flops.training_step(
         config.batch,
-        config.crop,
+        (config.crop, config.crop),
         variant=config.variant,
         width=config.width,
         blocks=config.blocks,

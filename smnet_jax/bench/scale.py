@@ -182,8 +182,8 @@ def measure(config: Any, case: Case, warmup: int, steps: int) -> dict[str, Any]:
     median = statistics.median(seconds)
     quarters = np.percentile(seconds, (25, 75)).tolist()
     work = model_flops.training_step(
-        config.batch, config.crop, variant=config.variant, width=config.width, blocks=config.blocks, loss=config.loss,
-        deep_supervision=bool(config.deep_supervision),
+        config.batch, (config.crop, config.crop), variant=config.variant, width=config.width, blocks=config.blocks,
+        loss=config.loss, deep_supervision=bool(config.deep_supervision),
     )  # fmt: skip
     peak = specs.flops(mesh.devices.flat[0].device_kind, config.dtype, config.precision or None)
     memory = compiled.memory_analysis()

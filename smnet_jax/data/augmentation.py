@@ -18,20 +18,24 @@ def to_float(example: Example) -> Example:
     }
 
 
-def crop_and_flip(example: Example, size: int, rng: np.random.Generator) -> Example:
-    """One `size` x `size` window of `low` and `high`, then the same flips; names pass.
+def crop_and_flip(example: Example, size: tuple[int, int], rng: np.random.Generator) -> Example:
+    """One window of (height, width) = `size` of `low` and `high`, then the same flips; names pass.
 
     The corner is uniform over all crops inside the picture, as in the published code. Vertical flip, horizontal
-    flip and rotation by 180 degrees follow independently, each with probability 1/2.
+    flip and rotation by 180 degrees follow independently, each with probability 1/2. Raises InputError where the
+    picture is smaller than the window.
     """
     height, width = example["high"].shape[:2]
-    if min(height, width) < size:
-        raise InputError(f"{example['name']}: {width}x{height} is smaller than the crop of {size}; use a smaller crop")
-    top, left = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
+    rows, columns = size
+    if height < rows or width < columns:
+        raise InputError(
+            f"{example['name']}: {width}x{height} is smaller than the crop of {in_words(size)}; use a smaller crop"
+        )
+    top, left = int(rng.integers(height - rows + 1)), int(rng.integers(width - columns + 1))
     vertical, horizontal, turn = rng.random(3) < 0.5
 
     def apply(picture: np.ndarray) -> np.ndarray:
-        window = picture[top : top + size, left : left + size]
+        window = picture[top : top + rows, left : left + columns]
         # Rotation by 180 degrees is both flips once more.
         if vertical != turn:
             window = window[::-1]
@@ -40,6 +44,12 @@ def crop_and_flip(example: Example, size: int, rng: np.random.Generator) -> Exam
         return window
 
     return {key: apply(value) if key in ("low", "high") else value for key, value in example.items()}
+
+
+def in_words(size: tuple[int, int]) -> str:
+    """A crop of (height, width) as settings name it: its side, or WxH."""
+    height, width = size
+    return f"{height}" if height == width else f"{width}x{height}"
 
 
 def resize(example: Example, size: tuple[int, int]) -> Example:

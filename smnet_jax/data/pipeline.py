@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from smnet_jax.data.augmentation import crop_and_flip, resize, thinned, to_float
+from smnet_jax.data.augmentation import crop_and_flip, in_words, resize, thinned, to_float
 from smnet_jax.data.order import CUT, Order
 from smnet_jax.data.sources import Example, Source, cut_example, sizes
 from smnet_jax.errors import InputError
@@ -70,7 +70,7 @@ def make_loader(
     source: Source,
     *,
     batch: int,
-    crop: int,
+    crop: tuple[int, int],
     seed: int,
     process_index: int = 0,
     process_count: int = 1,
@@ -79,7 +79,7 @@ def make_loader(
     thin: int = 1,
     transforms: Sequence[Transform] = (),
 ) -> Loader:
-    """Batches of random crops of `source`, for ever; see `Loader` for what they hold.
+    """Batches of random crops, (height, width), of `source`, for ever; see `Loader` for what they hold.
 
     An epoch is a new permutation of the pairs cut into len(source) // batch steps; the ragged rest is dropped, so no
     batch straddles two epochs (48 steps on LOL's 485 pairs at batch 10, as the recipe has it). `batch` is the global
@@ -95,10 +95,10 @@ def make_loader(
     if len(source) < batch:
         raise InputError(f"batch {batch}: the data has only {len(source)} pairs; use a smaller batch")
     known = [resize_to] if resize_to else [(h // thin, w // thin) for h, w in sizes(source) or []]
-    if small := [i for i, size in enumerate(known) if min(size) < crop]:
+    if small := [i for i, size in enumerate(known) if size[0] < crop[0] or size[1] < crop[1]]:
         height, width = known[small[0]]
         raise InputError(
-            f"crop {crop}: {len(small)} of {len(known)} pictures are smaller, the first is {width}x{height}; "
+            f"crop {in_words(crop)}: {len(small)} of {len(known)} pictures are smaller, the first is {width}x{height}; "
             "use a smaller crop"
         )
 

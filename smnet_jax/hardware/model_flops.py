@@ -43,7 +43,7 @@ def vgg(height: int, image_width: int) -> int:
 
 def training_step(
     batch: int,
-    crop: int,
+    crop: tuple[int, int],
     *,
     variant: str = "lol",
     width: int = 64,
@@ -51,12 +51,13 @@ def training_step(
     loss: str = "recipe",
     deep_supervision: bool = False,
 ) -> int:
-    """FLOPs of a step on `batch` crops of crop x crop: three times the forward pass (the gradient needs one such pass
-    for the features and one for the weights), and for the recipe's loss VGG16 on target and output forward and back to
-    the output: three times as well, its weights being frozen. Optimiser and the other losses are left out."""
+    """FLOPs of a step on `batch` crops of (height, width) = `crop`: three times the forward pass (the gradient needs
+    one such pass for the features and one for the weights), and for the recipe's loss VGG16 on target and output
+    forward and back to the output: three times as well, its weights being frozen. Optimiser and the other losses are
+    left out."""
     outputs = blocks if deep_supervision else 1
-    network = forward(crop, crop, variant=variant, width=width, blocks=blocks, outputs=outputs)
-    perceptual = (1 + 2 * outputs) * vgg(crop, crop) if loss == "recipe" else 0
+    network = forward(*crop, variant=variant, width=width, blocks=blocks, outputs=outputs)
+    perceptual = (1 + 2 * outputs) * vgg(*crop) if loss == "recipe" else 0
     return batch * (3 * network + perceptual)
 
 

@@ -21,7 +21,7 @@ SHOT, READ = 8e-5, 2e-4  # noise of `Daylight`
 class Augmentation:
     """Crops, flips, conversion to float32 in [0, 1], and what `Config` says of `gain`, `noise` and `daylight`."""
 
-    crop: int
+    crop: tuple[int, int]  # height and width
     seed: int
     gain: float = 0.0
     noise: float = 0.0
@@ -35,7 +35,7 @@ class Augmentation:
         return jax.vmap(lambda number: jax.random.fold_in(of_step, number))(index)
 
     def batch(self, pairs: Pairs, index: jax.Array, step: jax.typing.ArrayLike) -> dict[str, jax.Array]:
-        """`low` and `high`, (N, crop, crop, 3) float32 in [0, 1], of the pairs `index` (N,)."""
+        """`low` and `high`, (N, *crop, 3) float32 in [0, 1], of the pairs `index` (N,)."""
         row = pairs.row[index]
         low, high = jax.vmap(self._one, in_axes=(None, 0, 0))(pairs, row, self.keys(index, step))
         return {"low": low, "high": high}
@@ -43,12 +43,13 @@ class Augmentation:
     def _one(self, pairs: Pairs, row: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         place, gain, noise, daylight = jax.random.split(key, 4)
         top, left, flips = self.corner_and_flips(place, pairs.size[row])
+        rows, columns = self.crop
         width = pairs.size[row, 1]
 
         def cut(pictures: jax.Array) -> jax.Array:
-            starts = ((top + jnp.arange(self.crop)) * width + left) * 3
-            line = jax.vmap(lambda start: jax.lax.dynamic_slice(pictures, (row, start), (1, 3 * self.crop)))
-            crop = line(starts).reshape(self.crop, self.crop, 3)
+            starts = ((top + jnp.arange(rows)) * width + left) * 3
+            line = jax.vmap(lambda start: jax.lax.dynamic_slice(pictures, (row, start), (1, 3 * columns)))
+            crop = line(starts).reshape(rows, columns, 3)
             crop = jnp.where(flips[0], crop[::-1], crop)
             crop = jnp.where(flips[1], crop[:, ::-1], crop)
             return crop.astype(jnp.float32) / 255
@@ -65,7 +66,7 @@ class Augmentation:
     def corner_and_flips(self, key: jax.Array, size: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Top, left, and whether to flip (vertically, horizontally), in a picture of `size` (height, width)."""
         corner, flips = jax.random.split(key)
-        top, left = jax.random.randint(corner, (2,), 0, size - self.crop + 1)
+        top, left = jax.random.randint(corner, (2,), 0, size - jnp.array(self.crop) + 1)
         return top, left, jax.random.bernoulli(flips, 0.5, (2,))
 
 

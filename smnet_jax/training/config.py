@@ -22,7 +22,7 @@ class Stage:
     steps: int
     """Optimiser steps of this stage."""
     crop: int
-    """Side of the square crop in pixels, a multiple of 4."""
+    """Side of the square crop in pixels, a multiple of 4; see `wide`."""
     batch: int
     """Pairs per step, over all devices."""
     loss: Literal["recipe", "l1_ssim"] = "recipe"
@@ -32,6 +32,14 @@ class Stage:
     thin: int = 1
     """First keep every so many-th row and column of whole pictures, from a random one on: a crop then sees more of its
     picture, as GFRM does in use, under noise as strong as it is; 1: all."""
+    wide: int = 0
+    """Width of the crop in pixels, a multiple of 4, where it is no square: then `crop` is its height. crop=400,wide=600
+    takes LOL's pictures whole, as they are used. 0: a square."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the crop."""
+        return self.crop, self.wide or self.crop
 
     def in_words(self) -> str:
         """The words of the option `--stages`: steps=3,crop=32,batch=2,..."""
@@ -292,11 +300,13 @@ def check(config: Config) -> None:
             raise InputError(f"stages: {stage.in_words()}: steps and batch must be at least 1, resize 0 or more")
         if stage.thin < 1 or (stage.thin > 1 and stage.resize):
             raise InputError(f"stages: {stage.in_words()}: thin must be at least 1, and 1 where pictures are resized")
-        if stage.resize and stage.crop > stage.resize:
-            raise InputError(f"stages: a crop of {stage.crop} does not fit into pictures resized to {stage.resize}")
+        if stage.resize and max(stage.size) > stage.resize:
+            raise InputError(
+                f"stages: a crop of {max(stage.size)} does not fit into pictures resized to {stage.resize}"
+            )
     if config.width < 4 or config.width % 4:
         raise InputError(f"width {config.width}: must be a positive multiple of 4")
-    for crop in [stage.crop for stage in config.stages] or [config.crop]:
+    for crop in [side for stage in config.stages for side in stage.size] or [config.crop]:
         if crop < 12 or crop % 4:
             raise InputError(f"crop {crop}: must be a multiple of 4, at least 12 (SSIM's window is 11)")
     for name in (

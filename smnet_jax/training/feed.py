@@ -69,7 +69,7 @@ class FromDevice:
         self.most = config.steps_per_call
         seed = inputs.stage_seed(config.seed, spans.index(span))
         self.augmentation: Augmentation | None = Augmentation(
-            span.stage.crop, seed, config.gain, config.noise, config.daylight
+            span.stage.size, seed, config.gain, config.noise, config.daylight
         )
         self._pairs, self._start = pairs, span.start
         self._order = Order(len(pairs.row), span.stage.batch, seed)

@@ -108,7 +108,7 @@ LEAST_TO_SCORE = 11  # pixels: SSIM's window
 def _open_one(name: str, config: Config, progress: bool) -> tuple[Source, Source | None, list[str]]:
     if config.stages:
         least, what = (
-            max((stage.crop * stage.thin for stage in config.stages if not stage.resize), default=1),
+            max((min(stage.size) * stage.thin for stage in config.stages if not stage.resize), default=1),
             "the crop",
         )
     else:
@@ -234,7 +234,7 @@ def open_loader(
     return make_loader(
         source,
         batch=span.stage.batch,
-        crop=span.stage.crop,
+        crop=span.stage.size,
         seed=stage_seed(config.seed, spans.index(span)),
         process_index=process,
         process_count=processes,

@@ -337,7 +337,7 @@ class Run:
         config, stage = self.config, span.stage
         return model_flops.training_step(
             stage.batch,
-            stage.crop,
+            stage.size,
             variant=config.variant,
             width=config.width,
             blocks=config.blocks,

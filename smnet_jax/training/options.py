@@ -23,7 +23,7 @@ def _parse_stage(words: list[str]) -> Stage:
 
 STAGE_IN_WORDS = tyro.constructors.PrimitiveConstructorSpec(
     nargs=1,
-    metavar="steps=N,crop=N,batch=N[,loss=L][,resize=N]",
+    metavar="steps=N,crop=N,batch=N[,loss=L][,resize=N][,thin=N][,wide=N]",
     instance_from_str=_parse_stage,
     is_instance=lambda value: isinstance(value, Stage),
     str_from_instance=lambda stage: [stage.in_words()],

@@ -22,7 +22,7 @@ def crops():
         rng = np.random.default_rng(0)
         seen[height, width] = []
         for _ in range(DRAWS):
-            out = crop_and_flip(example, 16, rng)
+            out = crop_and_flip(example, (16, 16), rng)
             np.testing.assert_array_equal(out["low"], 255 - out["high"])
             window = out["high"].astype(int)
             assert window.shape == (16, 16, 3)
@@ -83,13 +83,13 @@ def test_each_of_the_eight_draws_does_what_it_says(vertical, horizontal, turn):
         expected = np.fliplr(expected)
     if turn:
         expected = np.rot90(expected, 2)
-    out = crop_and_flip({"high": picture, "name": "a"}, 8, Scripted(vertical, horizontal, turn))  # type: ignore[arg-type]
+    out = crop_and_flip({"high": picture, "name": "a"}, (8, 8), Scripted(vertical, horizontal, turn))  # type: ignore[arg-type]
     np.testing.assert_array_equal(out["high"], expected)
 
 
 def test_too_small_is_refused(coordinates):
     with pytest.raises(InputError, match=r"0\.png: 40x24 is smaller than the crop of 28"):
-        crop_and_flip(coordinates(1)[0], 28, np.random.default_rng(0))
+        crop_and_flip(coordinates(1)[0], (28, 28), np.random.default_rng(0))
 
 
 def test_to_float_divides_by_255():

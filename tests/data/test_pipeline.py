@@ -20,7 +20,7 @@ def load():
     loaders = []
 
     def make(source, **arguments):
-        loaders.append(make_loader(source, **{"batch": 5, "crop": 16, "seed": 7, "threads": 0, **arguments}))
+        loaders.append(make_loader(source, **{"batch": 5, "crop": (16, 16), "seed": 7, "threads": 0, **arguments}))
         return loaders[-1]
 
     yield make
@@ -118,12 +118,12 @@ def test_another_python_process_gives_the_same_batches(load, make_pairs):
         "import hashlib, sys\n"
         "from smnet_jax.data.paired import PairedFolder\n"
         "from smnet_jax.data.pipeline import make_loader\n"
-        "loader = make_loader(PairedFolder(sys.argv[1]), batch=3, crop=12, seed=7, threads=2).seek(3)\n"
+        "loader = make_loader(PairedFolder(sys.argv[1]), batch=3, crop=(12, 12), seed=7, threads=2).seek(3)\n"
         "batches = [next(loader) for _ in range(3)]\n"
         "parts = [batch[key].tobytes() for batch in batches for key in ('low', 'high', 'index')]\n"
         "print(hashlib.sha256(b''.join(parts)).hexdigest())\n"
     )
-    batches = take(load(PairedFolder(root), batch=3, crop=12), 6)[3:]
+    batches = take(load(PairedFolder(root), batch=3, crop=(12, 12)), 6)[3:]
     parts = [batch[key].tobytes() for batch in batches for key in ("low", "high", "index")]
     run = subprocess.run(
         [sys.executable, "-c", program, root],
@@ -150,17 +150,25 @@ def test_processes_share_the_same_global_batch(load, coordinates, processes):
 
 def test_resize_comes_before_the_crop(load, coordinates):
     """Whole small pictures: both axes halved, nothing cut off."""
-    batch = next(load(coordinates(23, 24, 40), crop=12, resize_to=(12, 12)))
+    batch = next(load(coordinates(23, 24, 40), crop=(12, 12), resize_to=(12, 12)))
     xs, ys = np.sort(batch["high"][0, 6, :, 0]) * 255, np.sort(batch["high"][0, :, 6, 1]) * 255  # flips undone
     assert xs[0] < 3 and xs[-1] > 36 and ys[0] < 2 and ys[-1] > 21
 
 
 def test_thinning_comes_before_the_crop(load, coordinates):
     """A crop of 12 then spans 23 pixels of its picture."""
-    batch = next(load(coordinates(23, 24, 40), crop=12, thin=2))
+    batch = next(load(coordinates(23, 24, 40), crop=(12, 12), thin=2))
     xs, ys = np.sort(batch["high"][0, 6, :, 0]) * 255, np.sort(batch["high"][0, :, 6, 1]) * 255  # flips undone
     np.testing.assert_allclose(np.diff(xs), 2, atol=1e-3)
     np.testing.assert_allclose(np.diff(ys), 2, atol=1e-3)
+
+
+def test_a_crop_may_be_a_whole_picture_that_is_no_square(load, coordinates):
+    batch = next(load(coordinates(23, 24, 40), crop=(24, 40)))
+    assert batch["low"].shape == (5, 24, 40, 3)
+    xs, ys = np.sort(batch["high"][0, 6, :, 0]) * 255, np.sort(batch["high"][0, :, 6, 1]) * 255  # flips undone
+    np.testing.assert_allclose(xs, np.arange(40), atol=1e-3)
+    np.testing.assert_allclose(ys, np.arange(24), atol=1e-3)
 
 
 def test_transforms_touch_low_only(load, coordinates):
@@ -175,14 +183,15 @@ def test_transforms_touch_low_only(load, coordinates):
         ({"batch": 24}, "batch 24: the data has only 23 pairs"),
         ({"batch": 5, "process_count": 2}, "batch 5: must be a multiple of the 2 processes"),
         ({"batch": 0}, "batch 0"),
-        ({"crop": 28}, "crop 28: 23 of 23 pictures are smaller, the first is 40x24"),
-        ({"crop": 16, "thin": 2}, "crop 16: 23 of 23 pictures are smaller, the first is 20x12"),
-        ({"crop": 16, "resize_to": (12, 20)}, "crop 16: 1 of 1 pictures are smaller, the first is 20x12"),
+        ({"crop": (28, 28)}, "crop 28: 23 of 23 pictures are smaller, the first is 40x24"),
+        ({"crop": (24, 44)}, "crop 44x24: 23 of 23 pictures are smaller, the first is 40x24"),
+        ({"crop": (16, 16), "thin": 2}, "crop 16: 23 of 23 pictures are smaller, the first is 20x12"),
+        ({"crop": (16, 16), "resize_to": (12, 20)}, "crop 16: 1 of 1 pictures are smaller, the first is 20x12"),
     ],
 )
 def test_what_cannot_work_is_refused_at_once(coordinates, arguments, message):
     with pytest.raises(InputError, match=message):
-        make_loader(coordinates(23), **{"batch": 5, "crop": 16, "seed": 0, **arguments})
+        make_loader(coordinates(23), **{"batch": 5, "crop": (16, 16), "seed": 0, **arguments})
 
 
 def test_a_file_that_vanishes_is_named(load, make_pairs):

@@ -62,11 +62,11 @@ def test_loader_darkens_anew_every_epoch_and_reproducibly(photos):
     ranges = DarkeningRanges(exposure=(0.1, 0.1), shot=(0.0, 0.0), read=(0.0, 0.0), white_balance=0.0, bits=None)
     source = SyntheticFolder(photos)
     source.darkening = ranges
-    batch = next(make_loader(source, batch=6, crop=16, seed=0, threads=0))
+    batch = next(make_loader(source, batch=6, crop=(16, 16), seed=0, threads=0))
     assert batch["low"].dtype == np.float32
     np.testing.assert_allclose(to_linear(batch["low"]), 0.1 * to_linear(batch["high"]), rtol=1e-4, atol=1e-6)
 
-    loader = make_loader(SyntheticFolder(photos), batch=6, crop=32, seed=0, threads=2)
+    loader = make_loader(SyntheticFolder(photos), batch=6, crop=(32, 32), seed=0, threads=2)
     epochs = [next(loader) for _ in range(2)]
     lows = [batch["low"][batch["index"].argsort()].mean((1, 2, 3)) for batch in epochs]
     assert (abs(lows[0] - lows[1]) > 1e-3).all()
@@ -76,7 +76,7 @@ def test_loader_darkens_anew_every_epoch_and_reproducibly(photos):
 
 def test_holdout_of_synthetic_pairs_goes_through_the_loader(photos):
     training, _ = holdout(SyntheticFolder(photos), fraction=1 / 3)
-    loader = make_loader(training, batch=4, crop=16, seed=0, threads=0)
+    loader = make_loader(training, batch=4, crop=(16, 16), seed=0, threads=0)
     held = set(range(6)) - set(training.indices)
     names = {name for _ in range(3) for name in loader.names(next(loader))}
     assert names == {f"{i}.png" for i in range(6) if i not in held}

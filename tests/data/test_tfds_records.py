@@ -59,7 +59,7 @@ def test_loader_gives_the_same_batches_as_from_the_folder(records, tmp_path):
     builder = records.prepare(records.Lol, tmp_path / "raw", tmp_path / "data")
     streamed = records.TfdsSource(builder, memory_bytes=0)
     folder = PairedFolder(tmp_path / "raw")
-    loaders = [make_loader(source, batch=3, crop=12, seed=1, threads=2) for source in (folder, streamed)]
+    loaders = [make_loader(source, batch=3, crop=(12, 12), seed=1, threads=2) for source in (folder, streamed)]
     for _ in range(4):
         one, other = (next(loader) for loader in loaders)
         for key in ("low", "high", "index"):

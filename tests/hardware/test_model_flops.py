@@ -32,11 +32,11 @@ def test_vgg_is_what_xla_counts():
 
 
 def test_a_step_is_three_forward_passes_and_vgg():
-    light = model_flops.training_step(2, 16, width=4, loss="l1_ssim")
+    light = model_flops.training_step(2, (16, 16), width=4, loss="l1_ssim")
     assert light == 2 * 3 * model_flops.forward(16, 16, width=4)
-    assert model_flops.training_step(2, 16, width=4) == light + 2 * 3 * model_flops.vgg(16, 16)
-    deep = model_flops.training_step(1, 16, width=4, deep_supervision=True)
-    assert deep > model_flops.training_step(1, 16, width=4) + 4 * model_flops.vgg(16, 16)
+    assert model_flops.training_step(2, (16, 16), width=4) == light + 2 * 3 * model_flops.vgg(16, 16)
+    deep = model_flops.training_step(1, (16, 16), width=4, deep_supervision=True)
+    assert deep > model_flops.training_step(1, (16, 16), width=4) + 4 * model_flops.vgg(16, 16)
 
 
 def test_parts_sum_to_the_whole():

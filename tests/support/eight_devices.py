@@ -93,7 +93,7 @@ def twenty_resident_steps(config: Config) -> list[np.ndarray]:
     """All arrays of the state after twenty steps on pairs that are on the devices."""
     mesh = parallel.make_mesh(config)
     spans = plan(config, 8)
-    augmentation = Augmentation(config.crop, config.seed, gain=1.0, noise=0.02, daylight=0.3)
+    augmentation = Augmentation((config.crop, config.crop), config.seed, gain=1.0, noise=0.02, daylight=0.3)
     step = steps.make_step(config, mesh, spans[0].stage, learning_rate(config, spans), SMALL, augmentation)
     state = parallel.replicate(steps.init_state(config, initialise(step.model, 0)["params"]), mesh)
     fixed = {"pairs": resident.load(inputs.DummyPairs(8, size=24), mesh), "vgg": {}}

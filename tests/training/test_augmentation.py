@@ -12,13 +12,13 @@ from smnet_jax.training import parallel, resident
 from smnet_jax.training.augmentation import READ, SHOT, Augmentation
 from smnet_jax.training.config import Config
 
-CROP, STEP = 12, 3
+CROP, STEP = (12, 16), 3  # no square: height and width are not exchanged
 
 
 class Sizes:
     """Pairs of different sizes, landscape and upright; the last is the first again."""
 
-    sizes = ((20, 28), (28, 20), (12, 12), (20, 28))
+    sizes = ((20, 28), (28, 20), (12, 16), (20, 28))
 
     def __len__(self):
         return len(self.sizes)
@@ -66,8 +66,8 @@ def on_host(example, key, aug):
     numbers = [
         jax.random.uniform(deviation, (), maxval=aug.noise),
         jax.random.uniform(coarse, (), maxval=0.5),
-        *coloured(blocks, CROP // 2, CROP // 2),
-        *coloured(fine, CROP, CROP),
+        *coloured(blocks, *(side // 2 for side in CROP)),
+        *coloured(fine, *CROP),
     ]
     found = host.LowNoise(aug.noise)(found, scripted(*map(np.asarray, numbers)))
     chosen, stops, shot, read = jax.random.split(daylight, 4)
@@ -75,7 +75,7 @@ def on_host(example, key, aug):
         float(jax.random.uniform(chosen, ())),
         float(jax.random.uniform(stops, (), maxval=2.0)),
         shot,
-        np.asarray(jax.random.normal(read, (CROP, CROP, 3))),
+        np.asarray(jax.random.normal(read, (*CROP, 3))),
     )
     return host.Daylight(aug.daylight)(found, rng)
 
@@ -88,7 +88,7 @@ def pairs():
 def test_equals_the_hosts_own_code_for_the_same_random_numbers(pairs):
     aug, index = Augmentation(CROP, seed=5, gain=1.0, noise=0.05, daylight=0.5), jnp.arange(4)
     batch = jax.jit(aug.batch)(pairs, index, STEP)
-    assert batch["low"].shape == (4, CROP, CROP, 3) and batch["low"].dtype == jnp.float32
+    assert batch["low"].shape == (4, *CROP, 3) and batch["low"].dtype == jnp.float32
     daylight = 0
     for i, key in enumerate(aug.keys(index, STEP)):
         wanted = on_host(Sizes()[i], key, aug)
@@ -119,8 +119,8 @@ def test_every_window_and_flip_comes(pairs):
     aug = Augmentation(CROP, seed=0)
     keys = jax.random.split(jax.random.key(0), 4000)
     top, left, flips = jax.vmap(aug.corner_and_flips, in_axes=(0, None))(keys, jnp.array([14, 20]))
-    assert sorted(set(top.tolist())) == [0, 1, 2] and sorted(set(left.tolist())) == list(range(9))
-    assert np.abs(np.bincount(left) / 4000 - 1 / 9).max() < 0.02
+    assert sorted(set(top.tolist())) == [0, 1, 2] and sorted(set(left.tolist())) == list(range(5))
+    assert np.abs(np.bincount(left) / 4000 - 1 / 5).max() < 0.03  # four standard deviations
     kinds = np.bincount(np.asarray(flips) @ np.array([1, 2]), minlength=4)
     assert np.abs(kinds / 4000 - 0.25).max() < 0.03  # four standard deviations
 

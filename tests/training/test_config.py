@@ -61,6 +61,8 @@ def test_an_unknown_config_is_refused_with_those_that_exist():
         ({"data": Path("d")}, "data .*: must be text"),
         ({"stages": (Stage(steps=1, crop=32, batch=1, loss="mse"),)}, "stages: loss 'mse'"),  # type: ignore[arg-type]
         ({"stages": (Stage(steps=1, crop=64, batch=1, resize=32),)}, "crop of 64 does not fit"),
+        ({"stages": (Stage(steps=1, crop=32, batch=1, wide=34),)}, "crop 34"),
+        ({"stages": (Stage(steps=1, crop=32, batch=1, wide=64, resize=32),)}, "crop of 64 does not fit"),
         ({"stages": (Stage(steps=1, crop=32, batch=1, thin=0),)}, "thin must be at least 1"),
         ({"stages": (Stage(steps=1, crop=32, batch=1, thin=2, resize=64),)}, "thin must be at least 1, and 1 where"),
         ({"stages": [Stage(steps=1, crop=32, batch=1)]}, "tuple of Stage"),
