@@ -44,7 +44,8 @@ SHARED = REPO.parent / "shared"
 
 
 NEEDS_TORCH = re.compile(
-    r"^\s*(import torch|from torch|from tests\.support import .*(nonsmooth|torch_loss))|\b(torch_stages|divergence)\b",
+    r"^\s*(import torch|from torch|from tests\.support import .*(nonsmooth|torch_loss))"
+    r"|^from smnet_jax\.verification\.torch_model import|\b(torch_stages|divergence)\b",
     re.M,
 )
 
