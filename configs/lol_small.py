@@ -6,7 +6,7 @@ smnet train lol_small --workdir runs/lol_small --data "FOLDER/main,FOLDER/native
 FOLDER/main/train holds LOL's training pairs, here enlarged from 256x256 for want of the originals, FOLDER/native those
 at hand at 600x400, FOLDER/main/test pairs that share no target with either; with LOL itself, its folder alone will do.
 It took 63 minutes on a 2-core Intel Xeon (Sapphire Rapids) VM, busy with other work. The weights `lol-small` come of
-this run and of four that continue it on native pairs: docs/model-card.md has commands, curves and scores. One device
+this run and of six that continue it on native pairs: docs/model-card.md has commands, curves and scores. One device
 per core is fastest on a CPU.
 """
 
