@@ -24,7 +24,7 @@ def blur_down(x: jax.Array) -> jax.Array:
 
 def _wide(x: jax.Array) -> jax.Array:
     """At least float32: a kernel that XLA fuses keeps no intermediate, so exact sums cost nothing."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
 
 
 def _halve(x: jax.Array, axis: int) -> jax.Array:
