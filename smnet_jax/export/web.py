@@ -5,6 +5,7 @@ it), which is too large to come with this package: the user gets it from npm's r
 """
 
 import dataclasses
+import hashlib
 import json
 import tarfile
 from collections.abc import Mapping
@@ -144,7 +145,8 @@ def write_page(folder: Path, network: Network, name: str, runtime: Runtime) -> i
     files = {target: (page / source).read_bytes() for target, source in PAGE.items()}
     files["index.html"] = _with_policy(files["index.html"])
     files |= network.files
-    about = {"format": FORMAT, "name": name, **network.about, "onnxruntime_web": runtime.version}
+    digest = hashlib.sha256(b"".join(network.files.values())).hexdigest()[:16]
+    about = {"format": FORMAT, "name": name, **network.about, "networks": digest, "onnxruntime_web": runtime.version}
     files["model.json"] = (json.dumps(about, indent=1) + "\n").encode()
     files["ort/README.txt"] = (
         f"ONNX Runtime Web {runtime.version} (npm package onnxruntime-web), unchanged. MIT License,\n"

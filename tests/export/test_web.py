@@ -4,8 +4,10 @@ import contextlib
 import functools
 import io
 import json
+import os
 import tarfile
 import threading
+import time
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -161,6 +163,8 @@ def site(tmp_path_factory, runtime):
     model, variables = NETWORK
     folder = tmp_path_factory.mktemp("page")
     web.write_page(folder, web.smnet(model, variables["params"]), "some", runtime)
+    for path in folder.rglob("*"):  # as if it had stood for a year: a browser may then keep files for weeks
+        os.utime(path, (0, time.time() - 3e7))
     with hosted(folder) as address:
         yield folder, address
 

@@ -27,19 +27,23 @@ async function serve({ id, what, ...task }) {
 }
 
 async function start() {
-  const answer = await fetch("model.json");
+  // Hosts that say nothing of caching let browsers keep files for a tenth of their age: what this page computes with is
+  // asked for anew, and the networks by a name that changes with them.
+  const answer = await fetch("model.json", { cache: "no-cache" });
   if (!answer.ok) throw new Error("model.json is missing beside this page");
   const about = await answer.json();
-  network = { about, ...(await (about.network === "exposure" ? loadCurves() : load())) };
+  network = { about, ...(await (about.network === "exposure" ? loadCurves(about) : load(about))) };
   return { program: network.program, name: about.name, whole: about.whole_pixels, reduced: about.reduced_pixels };
 }
 
 /** {ort, look, render, program}: the two steps of the default weights, quick enough without a GPU. */
-async function loadCurves() {
+async function loadCurves(about) {
   try {
     const ort = await runtime("wasm");
     const [look, render] = await Promise.all(
-      ["look.onnx", "render.onnx"].map((name) => ort.InferenceSession.create(name, { executionProviders: ["wasm"] })),
+      ["look.onnx", "render.onnx"].map((name) =>
+        ort.InferenceSession.create(`${name}?${about.networks}`, { executionProviders: ["wasm"] }),
+      ),
     );
     return { ort, look, render, program: "WebAssembly" };
   } catch (error) {
@@ -56,12 +60,13 @@ async function runtime(provider) {
 }
 
 /** {ort, session, program}: on WebGPU where the browser has it and the network runs there. */
-async function load() {
+async function load(about) {
   const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
   for (const provider of adapter ? ["webgpu", "wasm"] : ["wasm"]) {
     try {
       const ort = await runtime(provider);
-      const session = await ort.InferenceSession.create("model.onnx", { executionProviders: [provider] });
+      const source = `model.onnx?${about.networks}`;
+      const session = await ort.InferenceSession.create(source, { executionProviders: [provider] });
       const tiny = new ort.Tensor("float32", new Float32Array(16 * 16 * 3).fill(0.1), [1, 16, 16, 3]);
       await session.run({ low: tiny });
       return { ort, session, program: provider === "wasm" ? "WebAssembly" : "WebGPU" };
