@@ -95,7 +95,7 @@ def make_step(
 def make_model(config: Config, platform: str | None = None) -> SMNet:
     """The network as configured, implemented for a platform (JAX's name; None: the default backend's).
 
-    Rows over several devices need the implementation that shards by neighbour exchange.
+    Rows over several devices need the implementation that XLA shards without gathering.
     """
     return SMNet(
         variant=config.variant,
