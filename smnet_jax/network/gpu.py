@@ -1,7 +1,7 @@
 """The network as compilers of GPUs like it: 1x1 convolutions as products, fewer of them, resampling as sums.
 
-Rows of a picture can be sharded over devices, and XLA gathers it whole on none, forward or back; on every platform this is
-therefore the implementation for spatial sharding.
+Rows of a picture can be sharded over devices, and XLA gathers it whole on none, forward or back; on every platform this
+is therefore the implementation for spatial sharding.
 """
 
 from typing import ClassVar
