@@ -60,7 +60,7 @@ endif
 tests: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
-# What takes long and rarely breaks: processes killed at random moments.
+# What takes long and rarely breaks: processes killed at random moments, the notebook, benches from end to end.
 test-slow: setup build/libtpu
 	$(BIN)/python -m pytest --numprocesses 2 -m slow
 

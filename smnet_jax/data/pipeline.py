@@ -66,6 +66,16 @@ class Loader:
         self._batches.close()
 
 
+def check_fits(crop: tuple[int, int], known: Sequence[tuple[int, int]]) -> None:
+    """Raise InputError where pictures of these sizes are smaller than the crop, all (height, width)."""
+    if small := [size for size in known if size[0] < crop[0] or size[1] < crop[1]]:
+        height, width = small[0]
+        raise InputError(
+            f"crop {in_words(crop)}: {len(small)} of {len(known)} pictures are smaller, the first is {width}x{height}; "
+            "use a smaller crop"
+        )
+
+
 def make_loader(
     source: Source,
     *,
@@ -95,12 +105,7 @@ def make_loader(
     if len(source) < batch:
         raise InputError(f"batch {batch}: the data has only {len(source)} pairs; use a smaller batch")
     known = [resize_to] if resize_to else [(h // thin, w // thin) for h, w in sizes(source) or []]
-    if small := [i for i, size in enumerate(known) if size[0] < crop[0] or size[1] < crop[1]]:
-        height, width = known[small[0]]
-        raise InputError(
-            f"crop {in_words(crop)}: {len(small)} of {len(known)} pictures are smaller, the first is {width}x{height}; "
-            "use a smaller crop"
-        )
+    check_fits(crop, known)
 
     order = Order(len(source), batch, seed)
     rows = batch // process_count

@@ -19,19 +19,12 @@ def blur_down(x: jax.Array) -> jax.Array:
 
     A depthwise convolution took twice as long on an NVIDIA H200.
     """
-    return _halve(_halve(_wide(x), 1), 2).astype(x.dtype)
+    return layers.blurred_half_along(layers.blurred_half_along(_wide(x), 1), 2).astype(x.dtype)
 
 
 def _wide(x: jax.Array) -> jax.Array:
     """At least float32: a kernel that XLA fuses keeps no intermediate, so exact sums cost nothing."""
     return x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
-
-
-def _halve(x: jax.Array, axis: int) -> jax.Array:
-    pairs = x.reshape(*x.shape[:axis], x.shape[axis] // 2, 2, *x.shape[axis + 1 :])
-    even = lax.index_in_dim(pairs, 0, axis + 1, keepdims=False)
-    odd = lax.index_in_dim(pairs, 1, axis + 1, keepdims=False)
-    return 0.25 * layers.previous_along(odd, axis) + 0.5 * even + 0.25 * odd
 
 
 def bilinear_up(x: jax.Array) -> jax.Array:

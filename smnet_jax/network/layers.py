@@ -114,3 +114,11 @@ def previous_along(x: jax.Array, axis: int) -> jax.Array:
 def next_along(x: jax.Array, axis: int) -> jax.Array:
     """x shifted by one along `axis` the other way, the last entry repeated."""
     return jnp.concatenate([lax.slice_in_dim(x, 1, None, axis=axis), lax.slice_in_dim(x, -1, None, axis=axis)], axis)
+
+
+def blurred_half_along(x: jax.Array, axis: int) -> jax.Array:
+    """One of the two directions of `blur_down`, as sums of every second entry along `axis`, whose length is even."""
+    pairs = x.reshape(*x.shape[:axis], x.shape[axis] // 2, 2, *x.shape[axis + 1 :])
+    even = lax.index_in_dim(pairs, 0, axis + 1, keepdims=False)
+    odd = lax.index_in_dim(pairs, 1, axis + 1, keepdims=False)
+    return 0.25 * previous_along(odd, axis) + 0.5 * even + 0.25 * odd

@@ -8,6 +8,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from smnet_jax.data.order import Order
+from smnet_jax.data.pipeline import check_fits
 from smnet_jax.data.sources import Source
 from smnet_jax.training import inputs, parallel
 from smnet_jax.training.augmentation import Augmentation
@@ -66,6 +67,7 @@ class FromDevice:
     spec: PartitionSpec = parallel.BY_EXAMPLE
 
     def __init__(self, config: Config, pairs: Pairs, spans: Sequence[Span], span: Span):
+        check_fits(span.stage.size, [(int(height), int(width)) for height, width in np.asarray(pairs.size)])
         self.most = config.steps_per_call
         seed = inputs.stage_seed(config.seed, spans.index(span))
         self.augmentation: Augmentation | None = Augmentation(

@@ -119,7 +119,8 @@ def _open_one(name: str, config: Config, progress: bool) -> tuple[Source, Source
     if kind == "dummy":
         if not rest.isdigit() or not 1 <= int(rest) <= 10_000:
             raise InputError(f"data {name}: dummy:N wants a number from 1 to 10000")
-        return DummyPairs(int(rest), size=max(64, least), seed=config.seed), None, []
+        widest = max((stage.wide for stage in config.stages), default=0)
+        return DummyPairs(int(rest), size=max(64, least, widest), seed=config.seed), None, []
     if kind == "synthetic":
         folder = places.place(rest)
         return SyntheticFolder(folder, seed=config.seed, at_least=least, progress=progress), None, []

@@ -12,7 +12,7 @@ from smnet_jax import InputError
 from smnet_jax.checkpoints import weights
 from smnet_jax.data.sources import Concatenated, Subset
 from smnet_jax.training import config as configs
-from smnet_jax.training import inputs, log, loop, parallel, resident, schedule
+from smnet_jax.training import feed, inputs, log, loop, parallel, resident, schedule
 from smnet_jax.training.config import Config
 from smnet_jax.training.loop import train
 from tests.support import tolerances
@@ -133,6 +133,15 @@ def test_auto_takes_the_device_where_the_pairs_fit_its_share(count, device, chos
     spans = schedule.plan(config, count)
     assert resident.choose(config, source, spans, mesh_of(device)) == chosen
     assert resident.choose(dataclasses.replace(config, data_on="host"), source, spans, mesh_of(device)) == "host"
+
+
+def test_a_crop_wider_than_the_pictures_is_refused_there_too():
+    """The device would take lines that run on into the next without a word."""
+    config = Config(crop=12, batch=2, data_on="device", devices=1, stages=(configs.Stage(1, 12, 2, wide=20),))
+    source = inputs.DummyPairs(2, size=16)
+    spans = schedule.plan(config, len(source))
+    with pytest.raises(InputError, match="crop 20x12: 2 of 2 pictures are smaller, the first is 16x16"):
+        feed.FromDevice(config, resident.load(source, parallel.make_mesh(config)), spans, spans[0])
 
 
 @pytest.mark.parametrize(

@@ -6,23 +6,15 @@ operations on the input (polyphase), and are interleaved at the end.
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from smnet_jax.network import extent
 from smnet_jax.network.cpu import gradients
-from smnet_jax.network.layers import Precision, next_along, previous_along
+from smnet_jax.network.layers import Precision, blurred_half_along, next_along, previous_along
 
 
 def blur_down(x: jax.Array) -> jax.Array:
     """`layers.blur_down` by slices: (N,H,W,C) -> (N,H/2,W/2,C)."""
-    return _blur_down_axis(_blur_down_axis(x, 1), 2)
-
-
-def _blur_down_axis(x: jax.Array, axis: int) -> jax.Array:
-    pairs = x.reshape(*x.shape[:axis], x.shape[axis] // 2, 2, *x.shape[axis + 1 :])
-    even = lax.index_in_dim(pairs, 0, axis + 1, keepdims=False)
-    odd = lax.index_in_dim(pairs, 1, axis + 1, keepdims=False)
-    return 0.25 * previous_along(odd, axis) + 0.5 * even + 0.25 * odd
+    return blurred_half_along(blurred_half_along(x, 1), 2)
 
 
 def bilinear_up_phases(x: jax.Array) -> list[list[jax.Array]]:
