@@ -11,7 +11,7 @@ import numpy as np
 
 from smnet_jax.checkpoints.trees import flatten
 from smnet_jax.export.onnx_nodes import OPSET, PICTURE, Nodes, Shape, check_opset
-from smnet_jax.exposure.network import BINS, EXTREMES, LIFT
+from smnet_jax.exposure.network import BINS, EXTREMES, LIFT, NEARLY
 from smnet_jax.exposure.noise import FULL, LEAST, NOISE, RADIUS
 from smnet_jax.exposure.tone import BLACK, GRID, KNOTS, LUMA, THUMBNAIL
 
@@ -162,6 +162,8 @@ class _ExposureGraph(Nodes):
         stops = self.mul(self.node("Log", [gain]), self.number(float(1 / np.log(2))))
         share = self.mul(self.sub(stops, self.number(LEAST)), self.number(1 / (FULL - LEAST)))
         share = self.node("Clip", [share, self.number(0.0), self.number(1.0)])
+        from_white = self.mul(self.number(2.0), self.sub(self.number(1.0), self.level(low)))
+        share = self.mul(share, self.node("Clip", [from_white, self.number(0.0), self.number(1.0)]))
         guide = self.reduce("Mean", low, 1)
         of_guide = self.window_mean(guide)
         variance = self.sub(self.window_mean(self.mul(guide, guide)), self.mul(of_guide, of_guide))
@@ -190,6 +192,19 @@ class _ExposureGraph(Nodes):
 
     def predict(self, thumbnail: str) -> tuple[str, str, str]:
         """(N,3,THUMBNAIL,THUMBNAIL) -> rate (N,1,1,1), grid (N,KNOTS,GRID,GRID), saturation (N,KNOTS,1,1)."""
+        exchanged = [0, 1, 3, 2]
+        glances = []
+        for factor in (1 / NEARLY, NEARLY):
+            seen = self.mul(thumbnail, self.number(factor))
+            seen = self.node("Clip", [seen, self.number(0.0), self.number(1.0)])
+            glances.append(self.look_at(seen))
+            log2_rate, grid, saturation = self.look_at(self.node("Transpose", [seen], perm=exchanged))
+            glances.append((log2_rate, self.node("Transpose", [grid], perm=exchanged), saturation))
+        log2_rate, grid, saturation = (self.node("Mean", list(found)) for found in zip(*glances, strict=True))
+        return self.power_of_two(log2_rate), grid, saturation
+
+    def look_at(self, thumbnail: str) -> tuple[str, str, str]:
+        """(N,3,THUMBNAIL,THUMBNAIL) -> the rate's binary logarithm, grid and saturation, in the shapes of `predict`."""
         small = self.node("AveragePool", [thumbnail], kernel_shape=[2, 2], strides=[2, 2])
         x = self.act(self.pointwise(self.patches(self.features(small), 4), "glance_in"))
         for number in range(2):
@@ -215,11 +230,11 @@ class _ExposureGraph(Nodes):
         for number in range(3):
             x = self.add(x, self.act(self.conv(x, f"look_{number}")))
         lifted = self.mul(self.number(LIFT), self.node("Relu", [self.sub(log2_rate, self.number(1.0))]))
-        rate = self.power_of_two(self.add(log2_rate, lifted))
+        log2_rate = self.add(log2_rate, lifted)
         grid = self.add(self.pointwise(x, "grid"), self.pointwise(summary, "curve"))
         grid = self.node("Clip", [grid, self.number(-3.0), self.number(3.0)])
         saturation = self.node("Clip", [self.pointwise(summary, "saturation"), self.number(-1.0), self.number(1.0)])
-        return rate, grid, self.power_of_two(saturation)
+        return log2_rate, grid, self.power_of_two(saturation)
 
     def features(self, rgb: str) -> str:
         roots = self.node("Sqrt", [self.add(rgb, self.number(1e-3))])

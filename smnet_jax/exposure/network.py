@@ -14,6 +14,9 @@ EXTREMES = 4  # sizes of place, each twice the last, whose lightest and darkest 
 # light. Chosen on held-out pictures: 0.12 against none +0.3 dB on the darkest scenes, +0.4 at four stops; 0.17 against
 # 0.12 +0.5 dB at five stops, -1 dB on finished photos left alone (of 38).
 LIFT = 0.17
+# How much darker and lighter a picture is looked at: the factor on sRGB that a third of a stop is. Chosen on held-out
+# pictures: 0.8 dB more than none where one stop is missing, 1 dB less where nothing is, fewer flips between the two.
+NEARLY = 2 ** (0.35 / 2.2)
 
 
 class ExposureNet(nn.Module):
@@ -21,7 +24,9 @@ class ExposureNet(nn.Module):
 
     A glance at the whole picture (averages, extremes and histograms) chooses one curve for it; a second look, at the
     picture as that curve leaves it, adds what each place and level needs (`tone.Tone`). Neither depends on how large
-    the picture is, for both see a thumbnail of one size.
+    the picture is, for both see a thumbnail of one size. Both are done four times and averaged, for each time they err
+    in another way: of the picture as it stands and with rows and columns exchanged, a little darker and a little
+    lighter.
     """
 
     features: int = 48
@@ -42,6 +47,14 @@ class ExposureNet(nn.Module):
 
     def predict(self, thumbnail: jax.Array) -> Tone:
         """(N,THUMBNAIL,THUMBNAIL,3) sRGB in [0, 1] -> what is done to each of the N pictures."""
+        glances = jnp.concatenate([jnp.clip(thumbnail * factor, 0, 1) for factor in (1 / NEARLY, NEARLY)])
+        found = self.look_at(jnp.concatenate([glances, glances.swapaxes(1, 2)]))
+        n = len(thumbnail)
+        rate, grid, saturation = (x.reshape(2, 2, n, *x.shape[1:]).mean(1) for x in found)
+        return Tone(rate.mean(0), (grid[0] + grid[1].swapaxes(1, 2)) / 2, saturation.mean(0))
+
+    def look_at(self, thumbnail: jax.Array) -> Tone:
+        """As `predict`, but from one point of view: what is trained."""
         n, side = thumbnail.shape[:2]
         small = thumbnail.reshape(n, side // 2, 2, side // 2, 2, 3).mean((2, 4))
         x = _act(self.glance_in(_patches(_features(small), 4)))  # (N,16,16,c)

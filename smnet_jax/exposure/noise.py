@@ -13,9 +13,11 @@ import jax.numpy as jnp
 RADIUS = 2  # pixels: windows are 5x5
 HALO = 2 * RADIUS  # pixels: as far as a result depends on its neighbours, for windows are averaged twice
 # The standard deviation of what is taken for noise: one and a half of 255 levels, as dark pictures of 8 bits have it.
-# On 11 LOL pairs of full size: SSIM 0.77 instead of 0.58, PSNR 0.6 dB more.
+# On 11 LOL pairs of full size: SSIM 0.77 instead of 0.58, PSNR 0.6 dB more (with LEAST, FULL = 1.5, 3).
 NOISE = 1.5 / 255
-LEAST, FULL = 1.5, 3.0  # stops of gain: nothing is smoothed below, all of it above
+# Stops of gain: nothing is smoothed below, all of it above. Chosen on held-out pictures: against 1.5, 3.0 SSIM rises by
+# 0.003 on dark scenes and by 0.013 on LOL and on photos darkened by two and three stops; four stops lose 0.001.
+LEAST, FULL = 0.5, 2.0
 
 
 def smoothed(low: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
@@ -30,9 +32,12 @@ def smoothed(low: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
     return jnp.clip(slope * guide + offset, 0, 1)
 
 
-def amount(gain: jax.Array) -> jax.Array:
-    """How much of the smoothing is done where levels are multiplied by `gain`: 0 to 1, continuous."""
-    return jnp.clip((jnp.log2(gain) - LEAST) / (FULL - LEAST), 0, 1)
+def amount(gain: jax.Array, level: jax.Array) -> jax.Array:
+    """How much of the smoothing is done to pixels of `level` where levels are multiplied by `gain`: 0 to 1, continuous.
+
+    Less from half of white on and nothing to white, however dark the place round it is: white must stay white.
+    """
+    return jnp.clip((jnp.log2(gain) - LEAST) / (FULL - LEAST), 0, 1) * jnp.clip(2 * (1 - level), 0, 1)
 
 
 def mean(x: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:

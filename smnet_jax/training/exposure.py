@@ -32,7 +32,7 @@ def start(model: ExposureNet, tx: optax.GradientTransformation, seed: int, param
     """The state before the first step; `params` to go on from others' weights."""
     if params is None:
         side = tone.THUMBNAIL
-        params = model.init(jax.random.key(seed), jnp.zeros((1, side, side, 3)), method="predict")["params"]
+        params = model.init(jax.random.key(seed), jnp.zeros((1, side, side, 3)), method="look_at")["params"]
     average = jax.tree.map(jnp.copy, params)  # buffers of its own, for each is donated
     return State(jnp.int32(0), params, average, tx.init(params))
 
@@ -43,14 +43,14 @@ def loss(model: ExposureNet, params: Any, low: jax.Array, high: jax.Array) -> ja
     low, high: (N,S,S,3) sRGB in [0, 1]. The logarithm is PSNR's; it counts pictures that are nearly right already.
     """
     small = tone.thumbnail(low)
-    found: Any = model.apply({"params": params}, small, method="predict")
+    found: Any = model.apply({"params": params}, small, method="look_at")
     error = tone.render(low, found) - high
     pred_luma, high_luma = (
         (x * jnp.array(tone.LUMA)[None, None, None]).sum(-1, keepdims=True) for x in (error + high, high)
     )
     fidelity = 4 * jnp.abs(error).mean() + LOG_WEIGHT * jnp.log(jnp.square(error).mean((1, 2, 3)) + 6e-4).mean()
     darker = small * jnp.exp2(-jnp.linspace(0.05, 0.6, low.shape[0]))[:, None, None, None]
-    darker_found: Any = model.apply({"params": params}, darker, method="predict")
+    darker_found: Any = model.apply({"params": params}, darker, method="look_at")
     too_little = jax.nn.relu(_amount(found) - _amount(darker_found) + 0.02).mean()
     return fidelity + SSIM_WEIGHT * (1 - ssim(pred_luma, high_luma)) + MONOTONE_WEIGHT * too_little
 

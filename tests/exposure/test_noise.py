@@ -55,9 +55,11 @@ def test_noise_goes_and_edges_stay():
     assert (out[:, 30] - out[:, 29]).mean() > 0.9 * 0.13
 
 
-def test_only_where_much_light_is_added():
-    assert noise.amount(jnp.array([0.5, 1.0, 2.0, 8.0, 50.0])).tolist() == pytest.approx([0, 0, 0, 1, 1])
-    shares = np.asarray(noise.amount(jnp.linspace(1, 12, 200)))
+def test_only_where_light_is_added_and_never_to_white():
+    dark = jnp.zeros(())
+    assert noise.amount(jnp.array([0.5, 1.0, 1.41, 4.0, 50.0]), dark).tolist() == pytest.approx([0, 0, 0, 1, 1])
+    assert noise.amount(jnp.array(50.0), jnp.array([0.5, 0.75, 1.0])).tolist() == pytest.approx([1, 0.5, 0])
+    shares = np.asarray(noise.amount(jnp.linspace(1, 12, 200), dark))
     assert (np.diff(shares) >= 0).all()
     assert np.diff(shares).max() < 0.05
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from smnet_jax.exposure import tone
+from smnet_jax.exposure import noise, tone
 from smnet_jax.exposure.tone import GRID, KNOTS, Tone
 from tests.support import tolerances
 
@@ -62,8 +62,9 @@ def test_gray_stays_gray(picture):
 
 
 def test_hue_stays(picture):
-    """Without the saturation's part all channels of a pixel get one factor."""
-    found = random_tone()._replace(saturation=jnp.ones((1, KNOTS)))
+    """Without the saturation's part, and with too little light to smooth, all channels of a pixel get one factor."""
+    found = random_tone()._replace(log2_rate=jnp.zeros((1, 1)), saturation=jnp.ones((1, KNOTS)))
+    found = found._replace(grid=jnp.minimum(found.grid, 0.9 * noise.LEAST))
     out = np.asarray(render(picture, found))
     factor = out.max(-1, keepdims=True) / picture.max(-1, keepdims=True)
     np.testing.assert_allclose(out, picture * factor, rtol=0, atol=8 * tolerances.UNIT)

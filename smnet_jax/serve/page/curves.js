@@ -27,14 +27,20 @@ async function brightenAll(image, low, { ort, look, render, about }, gray, put, 
   const side = about.thumbnail;
   const tone = await look.run({ thumbnail: tensor(thumbnail(low, width, height, side), 1, side, side, 3) });
   const [rows, columns] = [dense(about.grid, height), dense(about.grid, width)];
-  const at = Math.max(1, Math.floor(STRIP / width));
+  const at = Math.max(about.halo, Math.floor(STRIP / width));
+  const bytes = (from, to) => low.subarray(from * width * 4, to * width * 4);
+  let above = new Float32Array(); // the rows before a strip, as they were: `low` may be what is written to
   for (let top = 0; top < height; top += at) {
     const count = Math.min(at, height - top);
     const first = Math.max(0, top - about.halo); // noise is smoothed, so a strip needs rows of its neighbours
     const last = Math.min(height, top + count + about.halo);
+    const part = new Float32Array((last - first) * width * 3);
+    part.set(above);
+    part.set(floats(bytes(top, last)), above.length);
+    above = floats(bytes(Math.max(0, top + count - about.halo), top + count));
     const { high } = await render.run({
       ...tone,
-      low: tensor(floats(low.subarray(first * width * 4, last * width * 4)), 1, last - first, width, 3),
+      low: tensor(part, 1, last - first, width, 3),
       rows: tensor(rows.slice(first * about.grid, last * about.grid), last - first, about.grid),
       columns: tensor(columns, width, about.grid),
     });
