@@ -19,8 +19,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from smnet_jax.network.cpu import winograd
-from smnet_jax.network.layers import LAYOUT, Precision
+from smnet_jax.network.cpu import pixel_groups, winograd
+from smnet_jax.network.layers import LAYOUT, Precision, next_along, previous_along
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -58,22 +58,34 @@ def _summed(x: jax.Array) -> jnp.dtype:
 product.defvjp(_forward, _backward)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def conv3x3(x: jax.Array, kernel: jax.Array, precision: Precision) -> jax.Array:
-    """(N,H,W,I) by (3,3,I,O), zero padding of one pixel: (N,H,W,O)."""
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def conv3x3(x: jax.Array, kernel: jax.Array, precision: Precision, constant: int = 0) -> jax.Array:
+    """(N,H,W,I) by (3,3,I,O), zero padding of one pixel: (N,H,W,O).
+
+    constant: how many of the last input channels depend on nothing; their gradient is not computed but zero.
+    """
     if winograd.worthwhile(x, kernel):
         return winograd.conv3x3(x, kernel, precision)
+    return _plain_conv3x3(x, kernel, precision)
+
+
+def _plain_conv3x3(x: jax.Array, kernel: jax.Array, precision: Precision) -> jax.Array:
+    pixels = pixel_groups.size(x, kernel)
+    if pixels > 1:
+        return pixel_groups.conv3x3(x, kernel, precision, pixels)
     return _convolve(x, kernel, ((1, 1), (1, 1)), precision)
 
 
-def _conv3x3_forward(x: jax.Array, kernel: jax.Array, precision: Precision) -> tuple[jax.Array, Any]:
-    return _convolve(x, kernel, ((1, 1), (1, 1)), precision), (x, kernel)
+def _conv3x3_forward(x: jax.Array, kernel: jax.Array, precision: Precision, constant: int) -> tuple[jax.Array, Any]:
+    return _plain_conv3x3(x, kernel, precision), (x, kernel)
 
 
-def _conv3x3_backward(precision: Precision, saved: Any, ct: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _conv3x3_backward(precision: Precision, constant: int, saved: Any, ct: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
-    derive = functools.partial(_convolve, padding=((1, 1), (1, 1)), precision=precision)
-    (towards_x,) = jax.linear_transpose(lambda x: derive(x, kernel), x)(ct)
+    varied = x.shape[-1] - constant
+    derive = functools.partial(_plain_conv3x3, kernel=kernel[:, :, :varied], precision=precision)
+    (towards_x,) = jax.linear_transpose(derive, x[..., :varied])(ct)
+    towards_x = jnp.pad(towards_x, ((0, 0), (0, 0), (0, 0), (0, constant)))
     inputs, outputs = kernel.shape[2:]
     above = jnp.concatenate([shifted(ct, 1, by) for by in (-1, 0, 1)], axis=-1)
     columns = [_over_pixels(shifted(x, 2, by), above, precision).reshape(inputs, 3, outputs) for by in (1, 0, -1)]
@@ -119,6 +131,38 @@ def _phases_backward(precision: Precision, saved: Any, ct: list[list[jax.Array]]
 
 
 transposed_conv_phases.defvjp(_phases_forward, _phases_backward)
+
+
+@jax.custom_vjp
+def bilinear_up_phases(x: jax.Array) -> list[list[jax.Array]]:
+    """`resampling.bilinear_up_phases` of (N,H,W,C), with a gradient in two passes instead of one of sixteen terms."""
+    return [list(_bilinear_along(r, 2)) for r in _bilinear_along(x, 1)]
+
+
+def _bilinear_along(x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
+    return 0.75 * x + 0.25 * previous_along(x, axis), 0.75 * x + 0.25 * next_along(x, axis)
+
+
+def _bilinear_forward(x: jax.Array) -> tuple[list[list[jax.Array]], None]:
+    return bilinear_up_phases(x), None
+
+
+def _bilinear_backward(_: None, ct: list[list[jax.Array]]) -> tuple[jax.Array]:
+    return (_bilinear_transposed(*(_bilinear_transposed(*phases, 2) for phases in ct), 1),)
+
+
+def _bilinear_transposed(even: jax.Array, odd: jax.Array, axis: int) -> jax.Array:
+    """The transpose of `_bilinear_along`: what went to neighbours comes back; the first and the last had themselves."""
+    if even.shape[axis] == 1:
+        return even + odd
+    part = functools.partial(lax.slice_in_dim, axis=axis)
+    none = jnp.zeros_like(part(even, 0, 1))
+    to_next = [part(even, 0, 1) + part(even, 1, 2), part(even, 2, None), none]
+    to_previous = [none, part(odd, 0, -2), part(odd, -2, -1) + part(odd, -1, None)]
+    return 0.75 * (even + odd) + 0.25 * (jnp.concatenate(to_next, axis) + jnp.concatenate(to_previous, axis))
+
+
+bilinear_up_phases.defvjp(_bilinear_forward, _bilinear_backward)
 
 
 def _convolve(x: jax.Array, kernel: jax.Array, padding: Sequence[tuple[int, int]], precision: Precision) -> jax.Array:

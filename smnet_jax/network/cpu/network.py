@@ -21,9 +21,11 @@ def conv1x1(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, precision: 
     return (y if bias is None else y + bias.astype(y.dtype)[None, None, None]).astype(x.dtype)
 
 
-def conv3x3(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, precision: Precision) -> jax.Array:
-    """(N,H,W,I) -> (N,H,W,O) by a kernel of (3,3,I,O), zero padding of one pixel."""
-    y = gradients.conv3x3(extent.zero_beyond(x), kernel.astype(x.dtype), precision)
+def conv3x3(
+    x: jax.Array, kernel: jax.Array, bias: jax.Array | None, precision: Precision, constant: int = 0
+) -> jax.Array:
+    """(N,H,W,I) -> (N,H,W,O) by a kernel of (3,3,I,O), zero padding of one pixel; `constant` as in `gradients`."""
+    y = gradients.conv3x3(extent.zero_beyond(x), kernel.astype(x.dtype), precision, constant)
     return y if bias is None else y + bias.astype(x.dtype)[None, None, None]
 
 
@@ -50,7 +52,7 @@ class FEM(definition.FEM):
         first = jnp.concatenate([self.expand.kernel[0, 0], self.expand.bias[None]])  # (k/4 + 1, k)
         merged = jnp.einsum("im,hwmo->hwio", first, self.conv2.kernel, precision="highest")
         y = jnp.concatenate([y, jnp.ones((*y.shape[:3], 1), y.dtype)], axis=-1)
-        return conv3x3(y, merged, self.conv2.bias, self.precision)
+        return conv3x3(y, merged, self.conv2.bias, self.precision, constant=1)
 
 
 class Down(definition.Down):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from smnet_jax.network import extent
 from smnet_jax.network.cpu import gradients
-from smnet_jax.network.layers import Precision, blurred_half_along, next_along, previous_along
+from smnet_jax.network.layers import Precision, blurred_half_along
 
 
 def blur_down(x: jax.Array) -> jax.Array:
@@ -19,9 +19,7 @@ def blur_down(x: jax.Array) -> jax.Array:
 
 def bilinear_up_phases(x: jax.Array) -> list[list[jax.Array]]:
     """`layers.bilinear_up` before interleaving: `[a][b]` holds the output pixels (2i+a, 2j+b), each (N,H,W,C)."""
-    x = extent.edge_beyond(x)
-    rows = [0.75 * x + 0.25 * previous_along(x, 1), 0.75 * x + 0.25 * next_along(x, 1)]
-    return [[0.75 * r + 0.25 * previous_along(r, 2), 0.75 * r + 0.25 * next_along(r, 2)] for r in rows]
+    return gradients.bilinear_up_phases(extent.edge_beyond(x))
 
 
 def transposed_conv_phases(x: jax.Array, kernel: jax.Array, *, precision: Precision = None) -> list[list[jax.Array]]:

@@ -1,5 +1,7 @@
 """Gradients written out equal the ones that JAX derives."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,8 +49,10 @@ def test_product_recomputed(rng):
     np.testing.assert_allclose(jax.grad(jax.checkpoint(energy))(kernel), jax.grad(energy)(kernel), rtol=0, atol=bound)
 
 
-@pytest.mark.parametrize("channels", [(24, 32), (3, 5)], ids=["joined", "few channels"])
-@pytest.mark.parametrize("shape", [(2, 4, 6), (1, 1, 1)], ids=["pictures", "a pixel"])
+@pytest.mark.parametrize("channels", [(24, 32), (3, 5), (5, 16)], ids=["joined", "very few channels", "few channels"])
+@pytest.mark.parametrize(
+    "shape", [(2, 4, 8), (2, 3, 6), (1, 3, 5), (1, 1, 1)], ids=["pictures", "pairs", "odd", "a pixel"]
+)
 def test_conv3x3(rng, channels, shape):
     x, ct = (jnp.asarray(rng.standard_normal((*shape, c)), jnp.float32) for c in channels)
     kernel = jnp.asarray(rng.standard_normal((3, 3, *channels)), jnp.float32)
@@ -56,6 +60,44 @@ def test_conv3x3(rng, channels, shape):
         lambda x, k, conv=conv: conv(x, k, None, precision="highest") for conv in (cpu.conv3x3, layers.conv3x3)
     )
     assert_same(ours, theirs, x, kernel, ct, 9 * max(channels))
+
+
+def test_conv3x3_beside_ones(rng):
+    """A channel that depends on nothing: the others' gradients are those of all, its own is zero."""
+    x, ct = (jnp.asarray(rng.standard_normal((2, 4, 8, c)), jnp.float32) for c in (4, 16))
+    kernel = jnp.asarray(rng.standard_normal((3, 3, 5, 16)), jnp.float32)
+
+    def beside_ones(conv):
+        def convolve(x, kernel):
+            return conv(jnp.concatenate([x, jnp.ones((2, 4, 8, 1))], -1), kernel, None, precision="highest")
+
+        return convolve
+
+    constant = functools.partial(cpu.conv3x3, constant=1)
+    assert_same(beside_ones(constant), beside_ones(layers.conv3x3), x, kernel, ct, 9 * 16)
+    towards_all, _ = jax.vjp(lambda x, k: constant(x, k, None, "highest"), jnp.ones((2, 4, 8, 5)), kernel)[1](ct)
+    assert not towards_all[..., 4].any()
+
+
+@pytest.mark.parametrize("inputs, outputs, pixels", [(3, 8, 4), (4, 16, 2), (5, 16, 2), (16, 16, 1)])
+def test_pixels_at_once(inputs, outputs, pixels):
+    """By how few channels there are, and by what divides a row: the program convolves that many times more channels."""
+    for width, expected in ((12, pixels), (6, min(pixels, 2)), (5, 1)):
+        x, kernel = jnp.zeros((1, 4, width, inputs)), jnp.zeros((3, 3, inputs, outputs))
+        program = jax.jit(lambda x, k: cpu.conv3x3(x, k, None, None)).lower(x, kernel).as_text()
+        assert (
+            f"tensor<3x3x{expected * inputs}x{expected * outputs}xf32>) -> tensor<1x4x{width // expected}x" in program
+        )
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 6, 3), (1, 2, 1, 2), (1, 1, 2, 2)])
+def test_bilinear_up(rng, shape):
+    x = jnp.asarray(rng.standard_normal(shape), jnp.float32)
+    ours = lambda x: resampling.interleave(resampling.bilinear_up_phases(x))  # noqa: E731
+    ct = jnp.asarray(rng.standard_normal(ours(x).shape), jnp.float32)
+    written, derived = (jax.vjp(up, x)[1](ct)[0] for up in (ours, layers.bilinear_up))
+    size = float(jnp.abs(jax.vjp(layers.bilinear_up, x)[1](jnp.abs(ct))[0]).max())
+    np.testing.assert_allclose(written, derived, rtol=0, atol=tolerances.summed(16, size))
 
 
 @pytest.mark.parametrize("channels", [(24, 32), (3, 5)], ids=["joined", "few channels"])
