@@ -54,7 +54,7 @@ class ExposureNet(nn.Module):
         return Tone(rate.mean(0), (grid[0] + grid[1].swapaxes(1, 2)) / 2, saturation.mean(0))
 
     def look_at(self, thumbnail: jax.Array) -> Tone:
-        """As `predict`, but from one point of view: what is trained."""
+        """(N,THUMBNAIL,THUMBNAIL,3) sRGB in [0, 1] -> what one look at each of the N pictures says: this is trained."""
         n, side = thumbnail.shape[:2]
         small = thumbnail.reshape(n, side // 2, 2, side // 2, 2, 3).mean((2, 4))
         x = _act(self.glance_in(_patches(_features(small), 4)))  # (N,16,16,c)

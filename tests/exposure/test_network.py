@@ -36,7 +36,7 @@ def assert_close(found: Tone, expected: Tone) -> None:
         np.testing.assert_allclose(a, b, atol=TOLERANCE, rtol=0, err_msg=name)
 
 
-def test_a_picture_exchanged_gets_the_same(network, thumbnails):
+def test_rows_and_columns_exchanged_give_the_same(network, thumbnails):
     found = network["predict"](thumbnails.swapaxes(1, 2))
     assert_close(found, exchanged(network["predict"](thumbnails)))
 
