@@ -4,7 +4,7 @@ A value v in [0, 1] becomes 1 - (1 - v)^r (as in PSENet, Nguyen et al., WACV 202
 brightens, black stays black and white stays white. v is a pixel's largest channel, and all its channels get the same
 factor, so hues stay. log2(r) is read from a bilateral grid (Chen, Paris and Durand, "Real-time edge-aware image
 processing with the bilateral grid", SIGGRAPH 2007): by place and by level, so that a window and the dark wall round
-it get curves of their own, without a halo where they meet. Where much light is added, noise is smoothed first
+it get curves of their own, without a halo where they meet. Where light is added, noise is smoothed first
 (`exposure.noise`).
 
 Values are sRGB in [0, 1], float32, NHWC.

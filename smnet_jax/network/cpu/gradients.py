@@ -1,4 +1,4 @@
-"""Products and convolutions with their gradients written out, for XLA's CPU backend.
+"""Products, convolutions and upsampling with their gradients written out, for XLA's CPU backend.
 
 JAX's own gradient of a 1x1 convolution contracts three axes at once. XLA:CPU answers with transposed copies of the
 features, each fused with everything that led to them and computed anew: they took a third of a training step. As one

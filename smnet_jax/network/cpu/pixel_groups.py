@@ -2,8 +2,8 @@
 
 With three or five channels a pixel does not fill the processor's vectors. Side by side in a row, pixels of C channels
 are already one pixel of 2 C or 4 C channels: the same numbers under another shape. The kernel then holds each tap once
-for every pixel of a group, and zeros where a pixel does not see another: twice the products or more, in half the time
-or less.
+for every pixel of a group, and zeros where a pixel does not see another: two or four times the products, in less time
+(`docs/lab/performance.md`).
 """
 
 import jax
