@@ -148,7 +148,8 @@ def _bilinear_forward(x: jax.Array) -> tuple[list[list[jax.Array]], None]:
 
 
 def _bilinear_backward(_: None, ct: list[list[jax.Array]]) -> tuple[jax.Array]:
-    return (_bilinear_transposed(*(_bilinear_transposed(*phases, 2) for phases in ct), 1),)
+    even, odd = (_bilinear_transposed(left, right, 2) for left, right in ct)
+    return (_bilinear_transposed(even, odd, 1),)
 
 
 def _bilinear_transposed(even: jax.Array, odd: jax.Array, axis: int) -> jax.Array:
