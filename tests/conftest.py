@@ -34,7 +34,7 @@ import numpy as np
 import pytest
 from jax._src import compiler
 
-from smnet_jax.host import allocator
+from smnet_jax.host import allocator, huge_pages
 from smnet_jax.network.cpu import winograd
 from tests.support.golden_case import CASES, GoldenCase
 
@@ -113,6 +113,7 @@ def _compiled_as_users_have_it(optimised: bool) -> Iterator[None]:
 def _the_suite_is_not_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that is called here must not change how this process allocates: for good, and for every other test."""
     monkeypatch.setattr(allocator, "keep_freed_memory", lambda: False)
+    monkeypatch.setattr(huge_pages, "ask", lambda: None)
 
 
 @pytest.fixture(scope="session")

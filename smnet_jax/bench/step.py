@@ -59,11 +59,12 @@ def run(args: argparse.Namespace) -> int:
             machine.use_threads(args.threads)
         except ValueError as error:
             raise InputError(f"--threads {error}") from error
-    from smnet_jax.host import allocator
+    from smnet_jax.host import allocator, huge_pages
     from smnet_jax.training.parallel import prepare_cpu_devices
 
     torch_device.share_the_card()
-    allocator.keep_freed_memory()  # as `smnet train` does; PyTorch shares the advantage here
+    if not huge_pages.are_used():  # as `smnet train` does; PyTorch shares the advantage here
+        allocator.keep_freed_memory()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     prepare_cpu_devices(cores)
     what = {name: getattr(args, name) for name in ("variant", "width", "batch", "crop", "loss", "repeats", "tf32")}

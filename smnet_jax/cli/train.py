@@ -57,10 +57,11 @@ def run(args: argparse.Namespace) -> int:
     resume_with = [setting.replace("-", "_") for setting in asked.resume_with]
     configs.refuse_overridden(asked.config, _given(rest))
     configs.check(asked.config)
-    from smnet_jax.host import allocator, compile_cache
+    from smnet_jax.host import allocator, compile_cache, huge_pages
     from smnet_jax.training.loop import train
 
-    allocator.keep_freed_memory()
+    if not huge_pages.are_used():
+        allocator.keep_freed_memory()
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         compile_cache.use(compile_cache.default_folder())
     outcome = train(asked.config, asked.workdir, resume_with)
