@@ -166,6 +166,31 @@ def _bilinear_transposed(even: jax.Array, odd: jax.Array, axis: int) -> jax.Arra
 bilinear_up_phases.defvjp(_bilinear_forward, _bilinear_backward)
 
 
+@jax.custom_vjp
+def interleave(phases: list[list[jax.Array]]) -> jax.Array:
+    """`resampling.interleave`: four (N,H,W,C) to one (N,2H,2W,C).
+
+    Backwards they are taken apart once, before anything is done with them: XLA would fuse that into each of their uses,
+    under another shape, and compute every element's place by divisions.
+    """
+    n, h, w, c = phases[0][0].shape
+    rows = [jnp.stack(row, axis=3) for row in phases]
+    return jnp.stack(rows, axis=2).reshape(n, 2 * h, 2 * w, c)
+
+
+def _interleave_forward(phases: list[list[jax.Array]]) -> tuple[jax.Array, None]:
+    return interleave(phases), None
+
+
+def _interleave_backward(_: None, ct: jax.Array) -> tuple[list[list[jax.Array]]]:
+    n, h, w, c = ct.shape
+    cells = ct.reshape(n, h // 2, 2, w // 2, 2, c)
+    return (lax.optimization_barrier([[cells[:, :, a, :, b] for b in (0, 1)] for a in (0, 1)]),)
+
+
+interleave.defvjp(_interleave_forward, _interleave_backward)
+
+
 def _convolve(x: jax.Array, kernel: jax.Array, padding: Sequence[tuple[int, int]], precision: Precision) -> jax.Array:
     return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=LAYOUT, precision=precision)
 

@@ -5,7 +5,6 @@ operations on the input (polyphase), and are interleaved at the end.
 """
 
 import jax
-import jax.numpy as jnp
 
 from smnet_jax.network import extent
 from smnet_jax.network.cpu import gradients
@@ -32,6 +31,4 @@ def transposed_conv_phases(x: jax.Array, kernel: jax.Array, *, precision: Precis
 
 def interleave(phases: list[list[jax.Array]]) -> jax.Array:
     """Four (N,H,W,C), `[a][b]` being the pixels (2i+a, 2j+b), to one (N,2H,2W,C)."""
-    n, h, w, c = phases[0][0].shape
-    rows = [jnp.stack(row, axis=3) for row in phases]
-    return jnp.stack(rows, axis=2).reshape(n, 2 * h, 2 * w, c)
+    return gradients.interleave(phases)
