@@ -13,7 +13,8 @@ from pathlib import Path
 
 # "always [madvise] never", with what holds in brackets: admin-guide/mm/transhuge of the Linux kernel.
 SETTING = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-VARIABLE, ASK = "GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"  # has malloc ask; from glibc 2.35 on, unknown before
+VARIABLE, ASK = "GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"  # has malloc ask
+_SINCE = (2, 35)  # of glibc; before, it is ignored
 
 
 def are_used(environment: Mapping[str, str] = os.environ, setting: Path = SETTING) -> bool:
@@ -27,18 +28,23 @@ def ask(
 ) -> None:
     """Replace this process by the same program with huge pages, where the system gives them to who asks.
 
-    glibc reads what it is told at a program's start only. Nothing happens where it is not glibc, where the system
-    gives huge pages to all or to none, or where `environment` says already how memory is to be allocated (MALLOC_...,
-    GLIBC_TUNABLES). To be called by programs only, before they have done anything.
+    glibc reads what it is told at a program's start only. Nothing happens where it is not glibc 2.35 or newer,
+    where the system gives huge pages to all or to none, or where `environment` says already how memory is to be
+    allocated (MALLOC_..., GLIBC_TUNABLES). To be called by programs only, before they have done anything.
 
     execute: as `os.execve`.
     """
     if any(name == VARIABLE or name.startswith("MALLOC_") for name in environment):
         return
-    if platform.libc_ver()[0] != "glibc" or _chosen(setting) != "madvise" or not sys.executable:
+    if not _glibc_can_ask() or _chosen(setting) != "madvise" or not sys.executable:
         return
     sys.stdout.flush()
     execute(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**environment, VARIABLE: ASK})
+
+
+def _glibc_can_ask() -> bool:
+    library, version = platform.libc_ver()
+    return library == "glibc" and tuple(map(int, version.split(".")[:2])) >= _SINCE
 
 
 def _chosen(setting: Path) -> str:

@@ -9,7 +9,7 @@ from smnet_jax import cli
 from smnet_jax.host import huge_pages
 
 ask = huge_pages.ask  # the suite puts nothing in its place: conftest.py
-GLIBC = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="there is nobody to ask without glibc")
+GLIBC = pytest.mark.skipif(not huge_pages._glibc_can_ask(), reason="this system's C library cannot ask")
 
 
 @pytest.fixture
@@ -38,6 +38,12 @@ def test_where_all_or_none_get_them_nobody_asks(setting, chosen):
 
 def test_where_the_system_does_not_say_nobody_asks(tmp_path):
     ask({}, tmp_path / "no such file", pytest.fail)
+
+
+@pytest.mark.parametrize("library", [("glibc", "2.34"), ("", "")])
+def test_a_c_library_that_cannot_ask_is_left_alone(setting, monkeypatch, library):
+    monkeypatch.setattr(platform, "libc_ver", lambda: library)
+    ask({}, setting("madvise"), pytest.fail)
 
 
 @pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
@@ -74,9 +80,7 @@ print(huge_pages.are_used(), int(found[0]) >> 10, sys.argv[1:])
 
 @GLIBC
 @pytest.mark.skipif(
-    huge_pages._chosen(huge_pages.SETTING) != "madvise"
-    or tuple(map(int, platform.libc_ver()[1].split(".")[:2])) < (2, 35),
-    reason="this system gives huge pages to all or to none, or its glibc cannot ask",
+    huge_pages._chosen(huge_pages.SETTING) != "madvise", reason="this system gives huge pages to all or to none"
 )
 def test_a_program_that_asks_has_its_large_blocks_in_huge_pages():
     done = subprocess.run(
