@@ -17,7 +17,7 @@ from smnet_jax.host import huge_pages
 
 COMMANDS = ("enhance", "train", "evaluate", "convert", "verify", "bench", "export", "serve", "completion")
 
-# A training step is up to twice as fast with huge pages; `enhance` takes as long without.
+# A training step of a narrow network is nearly twice as fast with huge pages; `enhance` takes as long without.
 TRAINS = (["train"], ["bench", "step"])
 
 # What only an optional extra brings, and which: for a command that needs it and does not say so itself.
