@@ -1,7 +1,8 @@
 """ExposureNet as an ONNX graph, written node by node: whole pictures of any size in, whole pictures out.
 
 Inside, tensors are NCHW. The matrices that resample (`exposure.resampling`) are computed in the graph from the
-picture's height and width, so that every runtime gives the same thumbnail.
+picture's height and width, so that every runtime gives the same thumbnail. Each picture of a batch may have another
+frame, so what lies in it is counted by matrices and masks, not cut out.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import numpy as np
 
 from smnet_jax.checkpoints.trees import flatten
 from smnet_jax.export.onnx_nodes import OPSET, PICTURE, Nodes, Shape, check_opset
+from smnet_jax.exposure.frame import ENDS, PLAIN
 from smnet_jax.exposure.network import BINS, EXTREMES, LIFT, NEARLY
 from smnet_jax.exposure.noise import FULL, LEAST, NOISE, RADIUS
 from smnet_jax.exposure.tone import BLACK, GRID, KNOTS, LUMA, THUMBNAIL
@@ -96,21 +98,69 @@ class _ExposureGraph(Nodes):
     def patches(self, x: str, size: int) -> str:
         return self.node("SpaceToDepth", [x], blocksize=size)
 
-    def linear(self, size: str, new_size: str) -> str:
-        """`resampling.linear` for sizes known when the graph runs, float scalars -> (new_size, size)."""
-        scale = self.div(size, new_size)
-        steps = [self.node("Range", [self.number(0.0), count, self.number(1.0)]) for count in (new_size, size)]
-        centre = self.sub(self.mul(self.add(steps[0], self.number(0.5)), scale), self.number(0.5))
-        offset = self.sub(self.node("Unsqueeze", [centre, self.integers(1)]), steps[1])
-        distance = self.div(self.node("Abs", [offset]), self.node("Max", [scale, self.number(1.0)]))
-        weights = self.node("Relu", [self.sub(self.number(1.0), distance)])
-        return self.div(weights, self.reduce("Sum", weights, 1))
+    def from_part(self, first: str, count: str, size: str, new_size: int) -> str:
+        """`resampling.from_part`: first and count (N,1,1,1), size a scalar -> (N,1,new_size,size)."""
+        place, counted = self.places(first, count, size)
+        new = self.constant(f"steps_{new_size}", np.arange(new_size).reshape(new_size, 1))
+        return self.weights(new, self.div(count, self.number(float(new_size))), place, counted)
+
+    def to_part(self, old_size: int, first: str, count: str, size: str) -> str:
+        """`resampling.to_part`: first and count (N,1,1,1), size a scalar -> (N,1,size,old_size)."""
+        place, counted = (self.node("Transpose", [x], perm=[0, 1, 3, 2]) for x in self.places(first, count, size))
+        old = self.constant(f"steps_{old_size}_across", np.arange(old_size).reshape(1, old_size))
+        return self.weights(place, self.div(self.number(float(old_size)), count), old, counted)
+
+    def places(self, first: str, count: str, size: str) -> tuple[str, str]:
+        """Where each pixel lies in the part, and 1 where it does, else 0: (N,1,1,size) both."""
+        place = self.sub(self.steps(size), first)
+        after = self.node("Cast", [self.node("Less", [place, self.number(0.0)])], to=1)
+        before = self.node("Cast", [self.node("Less", [place, count])], to=1)
+        return place, self.sub(before, after)
+
+    def steps(self, size: str) -> str:
+        """0, 1, ... below a float scalar."""
+        return self.node("Range", [self.number(0.0), size, self.number(1.0)])
+
+    def weights(self, new: str, scale: str, old: str, counted: str) -> str:
+        centre = self.sub(self.mul(self.add(new, self.number(0.5)), scale), self.number(0.5))
+        distance = self.node("Abs", [self.sub(centre, old)])
+        distance = self.div(distance, self.node("Max", [scale, self.number(1.0)]))
+        weights = self.mul(self.node("Relu", [self.sub(self.number(1.0), distance)]), counted)
+        return self.div(weights, self.node("Max", [self.reduce("Sum", weights, 3), self.number(1e-9)]))
 
     def hats(self, position: str, count: int) -> str:
         """Shares of `count` knots, (...,1,H,W) in [0, 1] -> (...,count,H,W)."""
         knots = self.constant(f"knots_{count}", np.arange(count).reshape(count, 1, 1))
         distance = self.node("Abs", [self.sub(self.mul(position, self.number(float(count - 1))), knots)])
         return self.node("Relu", [self.sub(self.number(1.0), distance)])
+
+    # `exposure.frame`
+
+    def inside_each(self, low: str, height: str, width: str) -> tuple[str, str, str, str]:
+        """(N,3,H,W), and H and W as float scalars -> top, height, left and width of the photos, (N,1,1,1) each."""
+        first = self.integers(0)
+        colour = self.node("Gather", [self.node("Gather", [low, first], axis=2), first], axis=3)
+        dark = self.node("LessOrEqual", [self.level(colour), self.number(ENDS)])
+        light = self.node("GreaterOrEqual", [self.level(colour, "Min"), self.number(1 - ENDS)])
+        ends = self.node("Or", [dark, light])
+        away = self.level(self.node("Abs", [self.sub(low, colour)]))
+        by_row = self.node("Transpose", [self.reduce("Max", away, 3)], perm=[0, 1, 3, 2])
+        top, tall = self.between_bars(by_row, height, ends)
+        left, wide = self.between_bars(self.reduce("Max", away, 2), width, ends)
+        return top, tall, left, wide
+
+    def between_bars(self, away: str, size: str, ends: str) -> tuple[str, str]:
+        """(N,1,1,size), `size` as a float scalar, (N,1,1,1) -> first line and number of lines, (N,1,1,1) both."""
+        busy, line, none = self.node("Greater", [away, self.number(PLAIN)]), self.steps(size), self.number(0.0)
+        first = self.reduce("Min", self.node("Where", [busy, line, size]), 3)
+        end = self.node("Where", [busy, self.add(line, self.number(1.0)), none])
+        end = self.reduce("Max", end, 3)
+        count = self.sub(end, first)
+        quarter = self.node("Floor", [self.mul(size, self.number(0.25))])
+        enough = self.node("GreaterOrEqual", [count, self.node("Max", [quarter, self.number(8.0)])])
+        bars = self.node("Greater", [self.node("Min", [first, self.sub(size, end)]), none])
+        framed = self.node("And", [ends, self.node("And", [enough, bars])])
+        return self.node("Where", [framed, first, none]), self.node("Where", [framed, count, size])
 
     # `exposure.tone`
 
@@ -125,19 +175,39 @@ class _ExposureGraph(Nodes):
         low = self.node("Transpose", ["low"], perm=[0, 3, 1, 2])
         sizes = self.node("Cast", [self.node("Shape", ["low"])], to=1)
         height, width = (self.node("Gather", [sizes, self.constant(f"at_{i}", i, np.int64)]) for i in (1, 2))
-        side, cells = self.number(float(THUMBNAIL)), self.number(float(GRID))
-        small = self.node("MatMul", [self.linear(height, side), low])
-        columns = self.node("Transpose", [self.linear(width, side)], perm=[1, 0])
+        top, tall, left, wide = self.inside_each(low, height, width)
+        small = self.node("MatMul", [self.from_part(top, tall, height, THUMBNAIL), low])
+        columns = self.node("Transpose", [self.from_part(left, wide, width, THUMBNAIL)], perm=[0, 1, 3, 2])
         tone = self.predict(self.node("MatMul", [small, columns]))
-        self.render("low", *tone, self.linear(cells, height), self.linear(cells, width))
+        rows, columns = self.to_part(GRID, top, tall, height), self.to_part(GRID, left, wide, width)
+        in_rows = self.node("Transpose", [self.places(top, tall, height)[1]], perm=[0, 1, 3, 2])
+        photo = self.mul(in_rows, self.places(left, wide, width)[1])
+        counted = self.node("Max", [self.share_counted(photo), self.number(1e-3)])
+        self.render("low", *tone, rows, columns, (photo, counted))
 
-    def render(self, low: str, rate: str, grid: str, saturation: str, rows: str, columns: str) -> None:
-        """`render_part`: `low` (N,h,w,3), what `predict` gives, rows (h,GRID), columns (w,GRID) -> `high` (N,h,w,3)."""
-        low = self.node("Transpose", [low], perm=[0, 3, 1, 2])
+    def render(
+        self,
+        low: str,
+        rate: str,
+        grid: str,
+        saturation: str,
+        rows: str,
+        columns: str,
+        photo: tuple[str, str] | None = None,
+    ) -> None:
+        """`render_part`: `low` (N,h,w,3), what `predict` gives, rows (h,GRID), columns (w,GRID) -> `high` (N,h,w,3).
+
+        photo: 1 where the photo is and 0 round it, where all stays as it is, and the share of each window that this is,
+        (N,1,h,w) both; then rows are (N,1,h,GRID) and columns (N,1,w,GRID).
+        """
+        self.photo = photo
+        low = untouched = self.node("Transpose", [low], perm=[0, 3, 1, 2])
         at_place = self.node("MatMul", [rows, grid])
-        at_place = self.node("MatMul", [at_place, self.node("Transpose", [columns], perm=[1, 0])])
+        lying = [1, 0] if photo is None else [0, 1, 3, 2]
+        at_place = self.node("MatMul", [at_place, self.node("Transpose", [columns], perm=lying)])
 
         around = self.window_mean(self.node("Max", [self.level(low), self.number(BLACK)]))
+        around = self.node("Max", [around, self.number(BLACK)])
         gain = self.div(self.brightened(around, rate, at_place), around)
         low = self.without_noise(low, gain)
         level = self.node("Max", [self.level(low), self.number(BLACK)])
@@ -145,6 +215,8 @@ class _ExposureGraph(Nodes):
         out = self.mul(low, self.div(brightened, level))
         factor = self.reduce("Sum", self.mul(self.hats(self.node("Sqrt", [level]), KNOTS), saturation), 1)
         result = self.saturate(out, factor)
+        if photo is not None:
+            result = self.node("Where", [self.node("Cast", [photo[0]], to=9), result, untouched])
         self.node("Transpose", [result], "high", perm=[0, 2, 3, 1])
 
     def brightened(self, level: str, rate: str, at_place: str) -> str:
@@ -154,6 +226,13 @@ class _ExposureGraph(Nodes):
     # `exposure.noise`
 
     def window_mean(self, x: str) -> str:
+        if self.photo is None:
+            return self.share_counted(x)
+        inside, counted = self.photo
+        return self.div(self.share_counted(self.mul(x, inside)), counted)
+
+    def share_counted(self, x: str) -> str:
+        """Means over windows, of what lies in the picture."""
         side, pads = 2 * RADIUS + 1, [RADIUS] * 4
         return self.node("AveragePool", [x], kernel_shape=[side, side], pads=pads, count_include_pad=0)
 

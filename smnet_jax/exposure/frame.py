@@ -1,9 +1,22 @@
 """A plain frame round a photo is no part of it."""
 
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-_PLAIN = 4 / 255  # a frame's pixels differ by less, after JPEG too
-_ENDS = 16 / 255  # a frame is black or white by as much
+PLAIN = 4 / 255  # a frame's pixels differ by less, after JPEG too
+ENDS = 16 / 255  # a frame is black or white by as much
+
+
+class Within(NamedTuple):
+    """Where the photo lies in each of N pictures, in pixels, int32."""
+
+    top: jax.Array  # (N,)
+    height: jax.Array  # (N,)
+    left: jax.Array  # (N,)
+    width: jax.Array  # (N,)
 
 
 def inside(rgb: np.ndarray) -> tuple[slice, slice]:
@@ -14,7 +27,7 @@ def inside(rgb: np.ndarray) -> tuple[slice, slice]:
     """
     height, width = rgb.shape[:2]
     colour = rgb[0, 0]
-    if colour.max() > _ENDS and colour.min() < 1 - _ENDS:
+    if colour.max() > ENDS and colour.min() < 1 - ENDS:
         return slice(0, height), slice(0, width)
     top, bottom = (_bars(lines, colour) for lines in (rgb, rgb[::-1]))
     rows = _within(top, bottom, height)
@@ -23,15 +36,39 @@ def inside(rgb: np.ndarray) -> tuple[slice, slice]:
     return rows, _within(left, right, width)
 
 
+def inside_each(low: jax.Array) -> Within:
+    """What `inside` says of each of N pictures, (N,H,W,3) sRGB in [0, 1], float32, within a program."""
+    colour = low[:, 0, 0]
+    ends = (colour.max(-1) <= ENDS) | (colour.min(-1) >= 1 - ENDS)
+    away = jnp.abs(low - low[:, :1, :1]).max(-1)  # (N,H,W): how far from the colour of the corner
+    # Rows of bars are plain from side to side, so columns may count them.
+    return Within(*_between_bars(away.max(2), ends), *_between_bars(away.max(1), ends))
+
+
+def _between_bars(away: jax.Array, ends: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The first line of the photo and how many it has, (N,) both; `away` (N,size) is the most of each line."""
+    size = away.shape[1]
+    line = jnp.arange(size, dtype=jnp.int32)[None]
+    busy = away > PLAIN
+    first, end = jnp.where(busy, line, size).min(1), jnp.where(busy, line + 1, 0).max(1)
+    framed = ends & (jnp.minimum(first, size - end) > 0) & (end - first >= _least(size))
+    return jnp.where(framed, first, 0), jnp.where(framed, end - first, size)
+
+
 def _bars(lines: np.ndarray, colour: np.ndarray) -> int:
     """How many of the first lines are plain."""
     for number, line in enumerate(lines):
-        if np.abs(line - colour).max() > _PLAIN:
+        if np.abs(line - colour).max() > PLAIN:
             return number
     return len(lines)
 
 
 def _within(first: int, last: int, size: int) -> slice:
-    if min(first, last) == 0 or size - first - last < max(8, size // 4):
+    if min(first, last) == 0 or size - first - last < _least(size):
         return slice(0, size)
     return slice(first, size - last)
+
+
+def _least(size: int) -> int:
+    """Lines that a photo has within bars."""
+    return max(8, size // 4)

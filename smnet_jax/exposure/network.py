@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from smnet_jax.exposure import tone
+from smnet_jax.exposure import frame, tone
 from smnet_jax.exposure.tone import GRID, KNOTS, Tone
 
 BINS = 24  # of a histogram
@@ -27,7 +27,7 @@ class ExposureNet(nn.Module):
     picture as that curve leaves it, adds what each place and level needs (`tone.Tone`). Neither depends on how large
     the picture is, for both see a thumbnail of one size. Both are done four times and averaged, for each time they err
     in another way: of the picture as it stands and with rows and columns exchanged, a little darker and a little
-    lighter.
+    lighter. A plain black or white frame is not seen, and stays as it is (`exposure.frame`).
     """
 
     features: int = 48
@@ -44,7 +44,8 @@ class ExposureNet(nn.Module):
         self.grid = nn.Dense(KNOTS)
 
     def __call__(self, low: jax.Array) -> jax.Array:
-        return tone.render(low, self.predict(tone.thumbnail(low)))
+        within = frame.inside_each(low)
+        return tone.render(low, self.predict(tone.thumbnail(low, within)), within)
 
     def predict(self, thumbnail: jax.Array) -> Tone:
         """(N,THUMBNAIL,THUMBNAIL,3) sRGB in [0, 1] -> what is done to each of the N pictures."""

@@ -21,7 +21,10 @@ LEAST, FULL = 0.5, 2.0
 
 
 def smoothed(low: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
-    """(N,H,W,3) -> the same, as if everything got much light. `rows` (H,), `columns` (W,): 1 in the picture, else 0."""
+    """(N,H,W,3) -> the same, as if everything got much light.
+
+    rows, columns: 1 in the picture, else 0, (H,) and (W,) for all or (N,H) and (N,W) for each.
+    """
     guide = low.mean(-1, keepdims=True)
     moments = mean(jnp.concatenate([guide, guide * guide, low, guide * low], -1), rows, columns)
     of_guide, of_square, of_low, of_product = jnp.split(moments, (1, 2, 5), -1)
@@ -42,8 +45,9 @@ def amount(gain: jax.Array, level: jax.Array) -> jax.Array:
 
 def mean(x: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
     """Means over windows, of the pixels that lie in the picture."""
-    inside = rows[None, :, None, None] * columns[None, None, :, None]
-    counts = _sums(rows, 0)[None, :, None, None] * _sums(columns, 0)[None, None, :, None]
+    in_rows, in_columns = (shares.reshape(-1, shares.shape[-1]) for shares in (rows, columns))
+    inside = in_rows[:, :, None, None] * in_columns[:, None, :, None]
+    counts = _sums(in_rows, 1)[:, :, None, None] * _sums(in_columns, 1)[:, None, :, None]
     return _sums(_sums(x * inside, 1), 2) / jnp.maximum(counts, 1)
 
 

@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from smnet_jax.exposure import noise
-from smnet_jax.exposure.resampling import linear
+from smnet_jax.exposure.frame import Within
+from smnet_jax.exposure.resampling import from_part, linear, to_part
 
 THUMBNAIL = 128  # pixels: the side of the square that the network sees
 GRID = 16  # cells of the grid along each side of the picture
@@ -35,28 +36,47 @@ class Tone(NamedTuple):
     saturation: jax.Array  # (N,KNOTS): factor on the distance from gray, by the square root of the pixel's level
 
 
-def thumbnail(low: jax.Array) -> jax.Array:
-    """What the network sees of whole pictures, (N,H,W,3) -> (N,THUMBNAIL,THUMBNAIL,3), averaged."""
-    rows, columns = (linear(size, THUMBNAIL, jnp) for size in low.shape[1:3])
-    return jnp.einsum("ih,nhwc,jw->nijc", rows, low, columns, precision="highest")
+def thumbnail(low: jax.Array, within: Within | None = None) -> jax.Array:
+    """What the network sees of whole pictures, (N,H,W,3) -> (N,THUMBNAIL,THUMBNAIL,3), averaged.
+
+    within: where the photos lie in them (`frame.inside_each`); all of each picture if None.
+    """
+    height, width = low.shape[1:3]
+    if within is None:
+        rows, columns = (linear(size, THUMBNAIL, jnp) for size in (height, width))
+        return jnp.einsum("ih,nhwc,jw->nijc", rows, low, columns, precision="highest")
+    rows = from_part(within.top, within.height, height, THUMBNAIL)
+    columns = from_part(within.left, within.width, width, THUMBNAIL)
+    return jnp.einsum("nih,nhwc,njw->nijc", rows, low, columns, precision="highest")
 
 
-def render(low: jax.Array, tone: Tone) -> jax.Array:
-    """Whole pictures brightened, (N,H,W,3) -> (N,H,W,3)."""
-    rows, columns = (linear(GRID, size, jnp) for size in low.shape[1:3])
-    return render_part(low, tone, rows, columns)
+def render(low: jax.Array, tone: Tone, within: Within | None = None) -> jax.Array:
+    """Whole pictures brightened, (N,H,W,3) -> (N,H,W,3).
+
+    within: where the photos lie in them (`frame.inside_each`), round which all stays as it is; all of each picture if
+    None.
+    """
+    height, width = low.shape[1:3]
+    if within is None:
+        return render_part(low, tone, linear(GRID, height, jnp), linear(GRID, width, jnp))
+    rows = to_part(GRID, within.top, within.height, height)
+    columns = to_part(GRID, within.left, within.width, width)
+    photo = (rows.sum(-1) > 0.5)[:, :, None, None] & (columns.sum(-1) > 0.5)[:, None, :, None]
+    return jnp.where(photo, render_part(low, tone, rows, columns), low)
 
 
 def render_part(low: jax.Array, tone: Tone, rows: jax.Array, columns: jax.Array) -> jax.Array:
-    """Parts of pictures brightened, (N,h,w,3) -> (N,h,w,3); `rows` (h,GRID) and `columns` (w,GRID) say where they lie.
+    """Parts of pictures brightened, (N,h,w,3) -> (N,h,w,3); `rows` and `columns` say where they lie.
 
-    These are the rows of `linear(GRID, H)` and `linear(GRID, W)` that belong to the part, and zeros outside the
-    picture. Results nearer than `noise.HALO` to an edge of the part are right only where the picture ends there.
+    These are the rows of `linear(GRID, H)` and `linear(GRID, W)` that belong to the part, (h,GRID) and (w,GRID) for
+    all or (N,h,GRID) and (N,w,GRID) for each, and zeros outside the picture. Results nearer than `noise.HALO` to an
+    edge of the part are right only where the picture ends there.
     """
     rate = jnp.exp2(tone.log2_rate[:, None, None])
-    at_place = jnp.einsum("hi,nijk,wj->nhwk", rows, tone.grid, columns, precision="highest")
-    inside = rows.sum(1), columns.sum(1)
-    around = noise.mean(_level(low), *inside)
+    each = "n" * (rows.ndim - 2)
+    at_place = jnp.einsum(f"{each}hi,nijk,{each}wj->nhwk", rows, tone.grid, columns, precision="highest")
+    inside = rows.sum(-1), columns.sum(-1)
+    around = jnp.maximum(noise.mean(_level(low), *inside), BLACK)
     amount = noise.amount(_brightened(around, rate, at_place) / around, _level(low))
     low = low + amount * (noise.smoothed(low, *inside) - low)
     level = _level(low)

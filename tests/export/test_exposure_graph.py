@@ -7,9 +7,9 @@ import pytest
 import smnet_jax
 from smnet_jax import cli
 from smnet_jax.export import exposure_graph
-from smnet_jax.exposure import GRID
+from smnet_jax.exposure import GRID, ExposureNet, frame
 from smnet_jax.exposure.noise import HALO
-from smnet_jax.exposure.picture import thumbnail
+from smnet_jax.exposure.picture import enhance, thumbnail
 from smnet_jax.exposure.resampling import linear
 from tests.support import tolerances
 
@@ -26,6 +26,29 @@ def test_same_pixels(tmp_path):
         (out,) = session.run(None, {"low": low})
         bound = tolerances.exposed(model, variables, low)
         np.testing.assert_allclose(out, np.asarray(jax.jit(model.apply)(variables, low)), rtol=0, atol=bound)
+
+
+@pytest.mark.parametrize("opset", [17, 23])
+def test_a_frame_of_its_own_for_each_picture(opset):
+    """None, a white one, bars of black, and a black one that JPEG has been through; it stays, and changes nothing."""
+    model, variables = smnet_jax.load("photo")
+    assert isinstance(model, ExposureNet)
+    rng = np.random.default_rng(2)
+    low = rng.uniform(0, 0.3, (4, 70, 90, 3)).astype(np.float32) ** 2
+    low[1] = np.pad(low[1, 8:-6, 5:-9], ((8, 6), (5, 9), (0, 0)), constant_values=1)
+    low[2, :20] = low[2, -10:] = 0
+    speckled = rng.uniform(0, 3 / 255, low[3].shape).astype(np.float32)
+    low[3] = np.where(np.pad(np.ones((40, 60, 3), bool), ((10, 20), (15, 15), (0, 0))), low[3], speckled)
+    graph = exposure_graph.to_onnx(model, variables["params"], opset=opset)
+    (out,) = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"]).run(None, {"low": low})
+    framed = 0
+    for picture, result in zip(low, out, strict=True):
+        within = frame.inside(picture)
+        bound = tolerances.exposed(model, variables, picture[within][None])
+        np.testing.assert_allclose(result, enhance(model, variables, picture), rtol=0, atol=bound)
+        framed += within != (slice(0, 70), slice(0, 90))
+    assert framed == 3
+    np.testing.assert_array_equal(out[1, :8], low[1, :8])
 
 
 def test_the_oldest_opset_gives_the_same_pixels(tmp_path):

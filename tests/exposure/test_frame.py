@@ -1,10 +1,13 @@
 """Which part of a picture is the photo, and that a frame changes nothing in it."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import smnet_jax
 from smnet_jax.exposure import ExposureNet, frame, picture
+from tests.support import tolerances
 
 
 def photo(height=60, width=80):
@@ -36,6 +39,56 @@ def test_gray_and_nearly_empty_pictures_have_none():
     little = np.zeros((60, 80, 3), np.float32)
     little[30, 40] = 1  # one star
     assert frame.inside(little) == everything
+
+
+def test_each_picture_of_a_batch_as_alone():
+    """Bars of all kinds, levels next to the thresholds, gray, nothing but frame: in a program as on the host."""
+    whole = photo(60, 80)
+    nearly = np.random.default_rng(1).uniform(0, 1, (60, 80, 1)).astype(np.float32)
+    pictures = [whole, np.zeros_like(whole), np.ones_like(whole), np.full_like(whole, 0.5)]
+    for top, bottom, left, right in (
+        (5, 6, 7, 8),
+        (9, 4, 0, 0),
+        (0, 0, 3, 3),
+        (20, 0, 0, 9),
+        (5, 5, 0, 4),
+        (20, 25, 9, 9),
+    ):
+        for colour in (0, 1, 15.9 / 255, 16.1 / 255, 0.5):
+            for noise in (0, 3.9 / 255, 4.1 / 255):
+                low = colour + np.repeat(noise * np.where(nearly > 0.99, 1, 0), 3, -1).astype(np.float32)
+                low[top : 60 - bottom, left : 80 - right] = whole[top : 60 - bottom, left : 80 - right]
+                pictures.append(np.clip(low, 0, 1))
+    found = jax.tree.map(np.asarray, jax.jit(frame.inside_each)(jnp.stack(pictures)))
+    framed_ones = 0
+    for low, top, height, left, width in zip(pictures, *found, strict=True):
+        expected = frame.inside(low)
+        assert expected == (slice(top, top + height), slice(left, left + width))
+        framed_ones += height * width < 60 * 80
+    assert 10 < framed_ones < len(pictures) - 10
+
+
+def test_the_model_alone_leaves_frames_out_too():
+    model, variables = smnet_jax.load("photo")
+    assert isinstance(model, ExposureNet)
+    pictures = [
+        framed(photo(), bars, level) for bars, level in (((4, 6, 7, 3), 0), ((5, 5, 0, 10), 1), ((10, 0, 6, 4), 0))
+    ]
+    out = np.asarray(jax.jit(model.apply)(variables, np.stack(pictures)))
+    for low, result in zip(pictures, out, strict=True):
+        within = frame.inside(low)
+        bound = tolerances.exposed(model, variables, low[within][None])
+        np.testing.assert_allclose(result, picture.enhance(model, variables, low), rtol=0, atol=bound)
+        round_it = np.ones(low.shape, bool)
+        round_it[within] = False
+        np.testing.assert_array_equal(result[round_it], low[round_it])
+
+
+def test_gradients_are_finite_round_a_frame():
+    model, variables = smnet_jax.load("photo")
+    low = jnp.asarray(framed(photo(24, 24), (8, 8, 8, 8), 0)[None])
+    gradient = jax.jit(jax.grad(lambda variables: jnp.sum(jnp.asarray(model.apply(variables, low)))))(variables)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 
 
 @pytest.mark.parametrize("level", [0, 1])

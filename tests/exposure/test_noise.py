@@ -26,6 +26,17 @@ def test_window_means_count_only_the_picture():
             assert abs(found[i, j] - wanted) < tolerances.summed(25, 1)
 
 
+def test_window_means_of_each_picture_count_only_its_own():
+    x = np.random.default_rng(0).uniform(0, 1, (2, 12, 13, 1)).astype(np.float32)
+    rows, columns = np.zeros((2, 12), np.float32), np.zeros((2, 13), np.float32)
+    rows[0, 2:9] = columns[0, 1:10] = rows[1] = columns[1, 4:] = 1
+    found = np.asarray(jax.jit(noise.mean)(x, rows, columns))
+    for number, part in enumerate(((slice(2, 9), slice(1, 10)), (slice(0, 12), slice(4, 13)))):
+        inner = x[number][part]
+        alone = jax.jit(noise.mean)(inner[None], jnp.ones(len(inner)), jnp.ones(inner.shape[1]))[0]
+        np.testing.assert_allclose(found[number][part], alone, rtol=0, atol=tolerances.summed(25, 1))
+
+
 def test_against_the_definition_in_float64():
     """He et al., equations 5 to 8, window by window."""
     low = np.random.default_rng(1).uniform(0, 0.1, (9, 10, 3))
