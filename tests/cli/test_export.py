@@ -3,9 +3,11 @@
 import hashlib
 import json
 
+import jax.numpy as jnp
 import pytest
 
 from smnet_jax.cli import main
+from smnet_jax.exposure import frame
 from smnet_jax.verification import exported
 
 
@@ -38,6 +40,19 @@ def test_verified_in_its_own_runtime(folder, lol, suffix, tmp_path, capsys, monk
     assert "verdict: the same pictures" in capsys.readouterr().out
     said = json.loads((tmp_path / "said.json").read_text())
     assert said["within"] and all(0 < size["relative"] < 1e-6 for size in said["sizes"])
+
+
+def test_the_default_is_verified_frames_and_all(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(exported, "SIZES", ((2, 40, 24),))
+    monkeypatch.setattr(exported, "ODD_SIZES", ((1, 15, 18),))
+    path = str(tmp_path / "photo.onnx")
+    assert main(["export", "photo", path]) == 0
+    assert main(["verify", path, "--weights", "photo"]) == 0
+    everything = lambda low: frame.Within(*(jnp.full(len(low), n, jnp.int32) for n in (0, 40, 0, 24)))  # noqa: E731
+    monkeypatch.setattr(frame, "inside_each", everything)  # a network that takes bars as part of the photo
+    capsys.readouterr()
+    assert main(["verify", path, "--weights", "photo"]) == 1
+    assert "NOT the same, first at 2x40x24x3" in capsys.readouterr().out
 
 
 def test_other_weights_are_noticed(folder, fixtures, capsys, monkeypatch):
