@@ -21,6 +21,7 @@ from smnet_jax.checkpoints import exposure as weights
 from smnet_jax.data.checking import pictures_in
 from smnet_jax.data.exposures import Sources, held_out
 from smnet_jax.exposure import ExposureNet, tone
+from smnet_jax.host import huge_pages
 from smnet_jax.host.atomic_files import replacing
 from smnet_jax.training import exposure as training
 
@@ -44,9 +45,14 @@ def main() -> None:
     )
     parser.add_argument("--scenes-mean", type=float, default=0.0, help=f"of the targets, {WANTED}")
     parser.add_argument("--fivek-mean", type=float, default=0.0, help=f"of the targets, {WANTED}")
+    parser.add_argument(
+        "--devices", type=int, default=1, metavar="N", help="make N devices of the CPU; one per core is fastest"
+    )
     args = parser.parse_args()
     if args.share != 1 and not args.init:
         parser.error("--share: of what is learned beside --init, so it needs --init")
+    if args.devices > 1:
+        jax.config.update("jax_num_cpu_devices", args.devices)
 
     pairs = {kind: read_pairs(kind, getattr(args, kind), everything=args.all) for kind in ("scenes", "fivek", "lol")}
     photos = [path for path in pictures_in(args.photos) if args.all or not held_out("photos", path)]
@@ -67,6 +73,9 @@ def main() -> None:
     if checkpoint.exists():
         with np.load(checkpoint) as saved:
             state = jax.tree.unflatten(jax.tree.structure(state), [saved[name] for name in saved.files])
+    mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    shared, split = (jax.NamedSharding(mesh, jax.P(*axes)) for axes in ((), ("data",)))
+    state = jax.device_put(state, shared)
     step = jax.jit(lambda state, low, high: training.train_step(state, low, high, model=model, tx=tx), donate_argnums=0)
 
     def batch(number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +90,7 @@ def main() -> None:
         for number in range(first, args.steps):
             pair = ahead.result()
             ahead = pool.submit(batch, number + 1)
-            state, value = step(state, *pair)
+            state, value = step(state, *jax.device_put(pair, split))
             losses.append(value)
             if (number + 1) % 100 == 0:
                 print(
@@ -140,4 +149,5 @@ def decode(path: Path) -> np.ndarray:
 
 
 if __name__ == "__main__":
+    huge_pages.ask()
     main()
