@@ -45,12 +45,12 @@ def main() -> None:
     )
     parser.add_argument("--scenes-mean", type=float, default=0.0, help=f"of the targets, {WANTED}")
     parser.add_argument("--fivek-mean", type=float, default=0.0, help=f"of the targets, {WANTED}")
-    parser.add_argument(
-        "--devices", type=int, default=1, metavar="N", help="make N devices of the CPU; one per core is fastest"
-    )
+    parser.add_argument("--devices", type=int, default=1, metavar="N", help="of the CPU, to share each step among")
     args = parser.parse_args()
     if args.share != 1 and not args.init:
         parser.error("--share: of what is learned beside --init, so it needs --init")
+    if args.batch % args.devices:
+        parser.error(f"--batch {args.batch}: must be a multiple of --devices {args.devices}")
     if args.devices > 1:
         jax.config.update("jax_num_cpu_devices", args.devices)
 
