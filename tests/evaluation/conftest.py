@@ -31,9 +31,3 @@ def pairs(write: Write, tmp_path: Path) -> Path:
         write(f"low/{name}.png", height=height, width=width, seed=seed, brightness=0.2)
         write(f"high/{name}.png", height=height, width=width, seed=seed)
     return tmp_path
-
-
-@pytest.fixture(scope="module")
-def optimised(request: pytest.FixtureRequest) -> bool:
-    """Scores are to be summed as for users."""
-    return getattr(request.module, "OPTIMISED", True)

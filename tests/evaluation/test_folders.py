@@ -3,8 +3,6 @@ import pytest
 from smnet_jax.errors import InputError
 from smnet_jax.evaluation import folders
 
-OPTIMISED = False  # here nothing is compared with numbers from elsewhere
-
 
 def found(root, *kinds):
     return folders.find({kind: root / kind for kind in kinds})

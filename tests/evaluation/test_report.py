@@ -13,8 +13,6 @@ from smnet_jax.evaluation.columns import COLUMNS, STATISTICS
 from smnet_jax.evaluation.folders import Item
 from smnet_jax.evaluation.results import Evaluation, Picture, Throughput
 
-OPTIMISED = False  # here nothing is compared with numbers from elsewhere
-
 BY_NAME = {column.name: column for column in (*COLUMNS, *STATISTICS)}
 HOSTILE = "<script>alert(1)</script>\" onerror='x' &amp;"
 

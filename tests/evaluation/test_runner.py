@@ -16,8 +16,6 @@ from smnet_jax.evaluation import folders, runner
 from smnet_jax.evaluation.columns import select
 from tests.support import tolerances
 
-OPTIMISED = False  # here nothing is compared with numbers from elsewhere
-
 compile_ = runner._compile
 COLUMNS = select(["psnr", "ssim", "ssim_gray", "psnr_float"], available=frozenset({"low", "high"}))
 DOUBLE = runner.Network(lambda variables, low: variables["factor"] * low, {"factor": np.float32(2)}, {"source": "test"})

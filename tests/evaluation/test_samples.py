@@ -8,8 +8,6 @@ import pytest
 from smnet_jax.evaluation import folders, runner
 from smnet_jax.evaluation.columns import select
 
-OPTIMISED = False  # here nothing is compared with numbers from elsewhere
-
 REPO = Path(__file__).parents[2]
 NAMES = ["psnr", "psnr_gtmean_luma", "psnr_gtmean_rgb"]
 

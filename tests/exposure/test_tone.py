@@ -9,9 +9,6 @@ from smnet_jax.exposure import noise, tone
 from smnet_jax.exposure.tone import GRID, KNOTS, Tone
 from tests.support import tolerances
 
-OPTIMISED = False  # here nothing is compared with numbers from elsewhere
-
-
 compiled, compiled_part = jax.jit(tone.render), jax.jit(tone.render_part)
 
 

@@ -57,9 +57,3 @@ def pair(shipped: list[Batch]) -> tuple[np.ndarray, np.ndarray]:
     """Three different distortions of one odd-sized picture (163 x 175) with their target, uint8."""
     batch = min(shipped, key=lambda batch: batch.pred.size)
     return batch.pred, batch.target
-
-
-@pytest.fixture(scope="module")
-def optimised(request: pytest.FixtureRequest) -> bool:
-    """Means over many pixels are to be summed as for users, where they are compared with other packages' numbers."""
-    return getattr(request.module, "OPTIMISED", True)

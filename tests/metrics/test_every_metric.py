@@ -16,8 +16,6 @@ from smnet_jax.errors import InputError
 from smnet_jax.metrics import fsim, fsimc, iw_ssim, loe, psnr, ssim, vif
 from tests.support import tolerances
 
-OPTIMISED = False  # here nothing is compared with numbers from elsewhere
-
 Metric = Callable[..., jax.Array]
 
 METRICS: dict[str, tuple[Metric, int, float]] = {  # with the smallest side and the score of identical pictures

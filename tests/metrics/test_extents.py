@@ -13,8 +13,6 @@ from smnet_jax.errors import InputError
 from smnet_jax.metrics import extents, luma
 from tests.support import tolerances
 
-OPTIMISED = False  # here nothing is compared with numbers from elsewhere
-
 LARGE = (204, 236), np.array([[163, 215], [200, 169]])
 SMALL = (54, 58), np.array([[43, 55], [52, 41]])
 

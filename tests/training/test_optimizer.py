@@ -104,6 +104,7 @@ def test_resumed_bit_for_bit(name, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_schedule_free_releases_its_average_from_the_run_and_from_a_checkpoint(tmp_path):
     config = configs.change(
         configs.load("smoke"), blocks=1, crop=12, steps=3, optimizer="schedule_free_adamw", holdout=0.0

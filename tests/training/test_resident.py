@@ -79,6 +79,7 @@ def test_several_steps_a_call_need_the_device(tmp_path):
         train(dataclasses.replace(CONFIG, data_on="auto", steps_per_call=4), tmp_path)
 
 
+@pytest.mark.slow
 def test_stages_resize_and_have_draws_of_their_own(tmp_path):
     stages = (
         configs.Stage(steps=2, crop=12, batch=4, loss="l1_ssim"),

@@ -19,8 +19,6 @@ from smnet_jax.training.step import init_state, make_loss, make_model, make_opti
 from smnet_jax.vgg16 import load_vgg16
 from tests.support import tolerances
 
-OPTIMISED = True
-
 TERMS = ("ssim", "perceptual", "smooth_l1", "inner", "tv", "total")
 TINY = Config(width=4, blocks=1, crop=12, batch=4, loss="l1_ssim", steps=100)
 

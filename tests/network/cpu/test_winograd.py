@@ -15,8 +15,6 @@ from smnet_jax.network.model import SMNet
 from tests.support import tolerances
 from tests.support.golden_case import relative_error
 
-OPTIMISED = True
-
 
 @pytest.mark.parametrize("by", [winograd.THREE_TAPS, winograd.TWO_TAPS], ids=["three taps", "two taps"])
 def test_tables_are_a_filter(rng, by):
