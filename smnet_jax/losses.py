@@ -6,14 +6,13 @@ batch is the loss of the batch: this is what makes data parallelism exact. The o
 picks from the whole batch; under pmap it is shared through `axis_name`.
 """
 
-import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from smnet_jax.metrics.perceptual_distance import lpips
+from smnet_jax.metrics.windows import gaussian, slide
 from smnet_jax.network.model import Implementation
 from smnet_jax.vgg16 import vgg16_features
 
@@ -95,13 +94,11 @@ def ssim(pred: jax.Array, high: jax.Array, *, axis_name: str | None = None) -> j
     height, width = pred.shape[1:3]
     if min(height, width) < WINDOW:
         raise ValueError(f"ssim: pictures of {height}x{width} are smaller than its {WINDOW}x{WINDOW} window")
-    # Blurring as two products with a banded matrix: on every backend faster than a depthwise convolution over three
-    # channels, most of all in the gradient, and all five maps go through one product.
-    maps = jnp.stack([pred, high, pred * pred, high * high, pred * high])
-    blurred = jnp.einsum(
-        "mnhwc,ih,jw->mnijc", maps, _blur_matrix(height), _blur_matrix(width), precision=jax.lax.Precision.HIGHEST
-    )
-    mu_p, mu_h, pp, hh, ph = blurred
+    # Planes, for a window is a sum of shifted slices; three maps with a gradient and two without.
+    pred_, high_ = (x.transpose(0, 3, 1, 2) for x in (pred, high))
+    line = gaussian(WINDOW, SIGMA)
+    mu_p, pp, ph = slide(jnp.stack([pred_, pred_ * pred_, pred_ * high_]), line)
+    mu_h, hh = slide(jnp.stack([high_, high_ * high_]), line)
     var_p, var_h, cov = pp - mu_p**2, hh - mu_h**2, ph - mu_p * mu_h
     span = dynamic_range(jax.lax.stop_gradient(pred), axis_name)
     c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
@@ -158,14 +155,3 @@ def dynamic_range(pred: jax.Array, axis_name: str | None) -> jax.Array:
     if axis_name is not None:
         top, bottom = jax.lax.pmax(top, axis_name), jax.lax.pmin(bottom, axis_name)
     return jnp.where(top > 128, 255.0, 1.0) - jnp.where(bottom < -0.5, -1.0, 0.0)
-
-
-@functools.cache
-def _blur_matrix(size: int) -> np.ndarray:
-    """(size - 10, size): row i holds the Gaussian window that starts at i."""
-    window = np.exp(-((np.arange(WINDOW) - WINDOW // 2) ** 2) / (2 * SIGMA**2))
-    window /= window.sum()
-    matrix = np.zeros((size - WINDOW + 1, size), np.float32)
-    for i in range(size - WINDOW + 1):
-        matrix[i, i : i + WINDOW] = window
-    return matrix

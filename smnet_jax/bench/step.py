@@ -107,7 +107,7 @@ def measure(
         allowed = _DISAGREES_BFLOAT16 if "bfloat16" in name else exact
         if not max(abs(a / b - 1) for a, b in zip(losses, reference, strict=True)) < allowed:
             raise RuntimeError(f"{name} trains something else than {next(iter(first))}: {losses}, {reference}")
-    clocks = take_turns({name: trainer.step for name, trainer in built.items()}, repeats, "steps")
+    clocks = take_turns({name: trainer.step for name, trainer in built.items()}, repeats, "steps", settle=True)
     rows: dict[str, dict[str, Any]] = {
         name: {
             "seconds": statistics.median(clock for clock, _ in clocks[name]),

@@ -68,7 +68,7 @@ def _along_backwards(
     reach = len(weights) - 1
     unused = (size - len(weights)) % stride  # samples at the end that no window reached
     padding = [(reach, reach + unused, stride - 1) if a == axis else (0, 0, 0) for a in range(cotangent.ndim)]
-    return (_weighted_slices(lax.pad(cotangent, jnp.float32(0), padding), weights[::-1], axis, 1),)
+    return (_weighted_slices(lax.pad(cotangent, jnp.zeros((), cotangent.dtype), padding), weights[::-1], axis, 1),)
 
 
 _along.defvjp(_along_forwards, _along_backwards)
