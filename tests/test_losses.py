@@ -75,6 +75,17 @@ def test_ssim_is_the_windowed_formula(rng):
     np.testing.assert_allclose(ours, np.mean(values), rtol=tolerances.LOSS)
 
 
+def test_the_gradient_of_ssim_keeps_its_digits_where_pictures_are_flat(rng):
+    """Beside float64. Variances are differences: taken from black they lose digits (2e-5 and more of the gradient)."""
+    high = 0.5 + 0.01 * rng.standard_normal((2, 24, 24, 3))
+    pred = high + 0.02 * rng.standard_normal(high.shape)
+    pred, high = pred.astype(np.float32), high.astype(np.float32)
+    ours = jax.grad(losses.ssim)(pred, high)
+    with jax.enable_x64(True):
+        exact = np.asarray(jax.grad(losses.ssim)(jnp.float64(pred), jnp.float64(high)))
+    np.testing.assert_allclose(ours, exact, rtol=0, atol=5e-6 * float(abs(exact).max()))
+
+
 def test_ssim_refuses_pictures_smaller_than_its_window():
     small = jnp.zeros((1, 10, 40, 3))
     with pytest.raises(ValueError, match="10x40 are smaller than its 11x11"):

@@ -10,11 +10,14 @@ import pytest
 
 from smnet_jax import InputError
 from smnet_jax.checkpoints import weights
+from smnet_jax.checkpoints.trees import flatten
 from smnet_jax.data.sources import Concatenated, Subset
+from smnet_jax.network.initialisation import initialise
 from smnet_jax.training import config as configs
 from smnet_jax.training import feed, inputs, log, loop, parallel, resident, schedule
 from smnet_jax.training.config import Config
 from smnet_jax.training.loop import train
+from smnet_jax.training.step import make_model
 from tests.support import tolerances
 
 CONFIG = dataclasses.replace(
@@ -41,9 +44,15 @@ def finished(tmp_path_factory):
 
 def test_four_steps_a_call_train_what_single_ones_do(finished, tmp_path):
     assert train(CONFIG, tmp_path).finished
-    for one, four in zip(arrays(tmp_path), arrays(finished), strict=True):
-        # Two programs sum in another order; Adam then moves a weight by its rate at most, each step.
-        np.testing.assert_allclose(one, four, atol=tolerances.ADAM * CONFIG.steps * CONFIG.learning_rate)
+    # Two programs sum in another order, and Adam makes a whole step of whatever is left of a gradient of nearly zero.
+    start = initialise(make_model(CONFIG), CONFIG.seed)["params"]
+    one, four, begun = (
+        flatten(jax.device_get(params))
+        for params in (*(weights.read(w / "weights").params for w in (tmp_path, finished)), start)
+    )
+    apart = tolerances.drift(four, one, begun)
+    print(f"drift between four steps a call and single ones: {apart:.1e}")
+    assert apart <= tolerances.ADAM
     records = [[r for r in log.read(w / "metrics.jsonl") if r["kind"] == "train"] for w in (tmp_path, finished)]
     assert [r["step"] for r in records[0]] == [r["step"] for r in records[1]]
     assert records[0][-1]["loss"] == pytest.approx(records[1][-1]["loss"], rel=1e-4)
