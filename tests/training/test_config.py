@@ -28,7 +28,7 @@ def test_every_config_is_sound_and_tells_its_command(name):
 
 
 def test_an_unknown_config_is_refused_with_those_that_exist():
-    with pytest.raises(InputError, match="fivek, lol, lol_small, smoke"):
+    with pytest.raises(InputError, match="fivek, lol, lol_small, lol_tiny, smoke"):
         configs.load("loll")
 
 
