@@ -5,8 +5,8 @@ smnet enhance FOLDER/train/low -o TEACHER/train/high --weights lol-small --stren
 ln -s "$PWD"/FOLDER/train/low TEACHER/train/low
 smnet train lol_tiny --workdir runs/lol_tiny --data FOLDER,TEACHER --devices 2
 
-A network of this size fits clean pictures that another network made better than noisy truth alone. The weights
-`lol-tiny` come of this run and of two that continue it: docs/lab/lol_tiny.md.
+Half of the examples have `lol-small`'s results for targets, on the guess that they are easier to fit; no run without
+them was made to compare. The weights `lol-tiny` come of this run and of three that continue it: docs/lab/lol_tiny.md.
 """
 
 import dataclasses

@@ -15,8 +15,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "smnet-jax-suite"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 # Compiling is most of the suite, and LLVM's optimisation more than half of that. What XLA does to a program stays, and
-# results move by rounding, which no bound may notice. What is compared with the published network's pixels compiles as
-# users do (`OPTIMISED`, below), as does what computes for longer than it compiles; `make test-avx2` does everywhere.
+# results move by rounding, which no bound may notice. The published network's features are compared as users compile
+# them (`OPTIMISED`, below), and so is what computes for longer than it compiles; `make test-avx2` does it everywhere.
 # Processes that tests start inherit all this.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # Three quarters of the rest is XLA's newer way to generate code for fusions, which sets MLIR up for each of them. The

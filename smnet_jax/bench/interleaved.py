@@ -12,8 +12,7 @@ def take_turns(runs: Mapping[str, Callable[[], Any]], rounds: int, what: str, *,
     """(seconds, CPU seconds over all threads of this process) of every run in every round.
 
     Within a round the runs take turns, so that a busy minute hits all of them alike. With `settle` each first computes
-    once untimed: for what goes on for long, as training does, and shall not pay for memory that the one before gave
-    back to the system.
+    once untimed: for what goes on for long, as training does, and shall not pay for what the one before it left.
     """
     clocks: Clocks = {name: [] for name in runs}
     for turn in range(rounds):
