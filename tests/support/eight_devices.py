@@ -89,14 +89,15 @@ def by_path(state: steps.TrainState) -> dict[str, np.ndarray]:
     return {f"{tree}/{path}": array for tree in trees for path, array in flatten(jax.device_get(trees[tree])).items()}
 
 
-def twenty_resident_steps(config: Config) -> list[np.ndarray]:
-    """All arrays of the state after twenty steps on pairs that are on the devices."""
+def twenty_resident_steps(config: Config) -> list[dict[str, np.ndarray]]:
+    """Parameters and their average before and after twenty steps on pairs that are on the devices."""
     mesh = parallel.make_mesh(config)
     spans = plan(config, 8)
     augmentation = Augmentation((config.crop, config.crop), config.seed, gain=1.0, noise=0.02, daylight=0.3)
     step = steps.make_step(config, mesh, spans[0].stage, learning_rate(config, spans), SMALL, augmentation)
     state = parallel.replicate(steps.init_state(config, initialise(step.model, 0)["params"]), mesh)
     fixed = {"pairs": resident.load(inputs.DummyPairs(8, size=24), mesh), "vgg": {}}
+    start = by_path(state)
     done, most = 0, config.steps_per_call
     while done < 20:
         count = min(most, 20 - done)
@@ -104,7 +105,7 @@ def twenty_resident_steps(config: Config) -> list[np.ndarray]:
         index = np.pad(index, ((0, 0), (0, most - count)), constant_values=-1)
         state, _ = step.compiled(state, parallel.share_batch({"index": index}, mesh, parallel.BY_EXAMPLE), fixed)
         done += count
-    return [np.asarray(x) for x in jax.tree.leaves(state)]
+    return [start, by_path(state)]
 
 
 def moved_between_device_counts(folder: Path) -> float:
@@ -137,10 +138,10 @@ def main() -> None:
             (_, other), its_loss, found["summed"][name] = twenty_steps(config, make(config))
             found[name] = tolerances.drift(other, one, start), abs(its_loss - loss) / loss
             found["parameters"][name] = parameters
-    alone = twenty_resident_steps(dataclasses.replace(CONFIG, devices=1))
+    start, alone = twenty_resident_steps(dataclasses.replace(CONFIG, devices=1))
     for name, change in RESIDENT.items():
-        shared = twenty_resident_steps(dataclasses.replace(CONFIG, **change))
-        found[name] = max(float(np.abs(a.astype(float) - b).max()) for a, b in zip(alone, shared, strict=True))
+        _, shared = twenty_resident_steps(dataclasses.replace(CONFIG, **change))
+        found[name] = tolerances.drift(shared, alone, start)
     with tempfile.TemporaryDirectory() as folder:
         found["moved"] = moved_between_device_counts(Path(folder))
     json.dump(found, sys.stdout)

@@ -41,9 +41,8 @@ def test_twenty_steps_agree_with_one_device(differences, layout):
 
 @pytest.mark.parametrize("layout", ["resident, steps together", "resident, rows"])
 def test_pairs_on_the_devices_train_the_same_on_one_and_on_more(differences, layout):
-    """Any array of the state, after twenty steps of which each moves a weight by the rate at most."""
-    print(f"{layout}: {differences[layout]:.1e} apart")
-    assert differences[layout] <= tolerances.ADAM * 20 * Config().learning_rate
+    print(f"{layout}: weights drift by {differences[layout]:.1e}")
+    assert differences[layout] <= tolerances.ADAM
 
 
 @pytest.mark.parametrize("layout", ["jit", "pmap", "accumulated", "accumulated under pmap"])
