@@ -50,7 +50,7 @@ def test_the_network_and_its_gradient(strict, implementation, variant, dtype):
 
 
 def test_the_curves_and_their_training_step(strict):
-    model, optimizer = ExposureNet(), exposure.optimizer(10)
+    model, optimizer = ExposureNet(fine=0), exposure.optimizer(10)
     start = shapes(functools.partial(exposure.start, model, optimizer, 0))
     pictures = jax.ShapeDtypeStruct((2, THUMBNAIL, THUMBNAIL, 3), jnp.float32)
     jax.eval_shape(lambda params, low: model.apply({"params": params}, low), start.params, LOW)

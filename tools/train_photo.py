@@ -1,5 +1,7 @@
 """Train the default weights for photographs: ExposureNet, on pairs of several kinds and on pictures that need nothing.
 
+All but the last look, which tools/train_photo_detail.py adds.
+
 python tools/train_photo.py --scenes DIR --fivek DIR --lol DIR --photos DIR --out DIR [--steps 5000]
 
 Every DIR but --photos and --out holds `low` and `high`; pictures pair by name, and for several under-exposures of one
@@ -66,8 +68,11 @@ def main() -> None:
     )
     print({kind: len(pairs[kind]) for kind in pairs} | {"photos": len(sources.photos)})
 
-    model, tx = ExposureNet(), training.optimizer(args.steps, args.rate)
-    params = jax.device_get(weights.load(args.init)[1]["params"]) if args.init else None  # the step takes devices' own
+    model, tx = ExposureNet(fine=0), training.optimizer(args.steps, args.rate)
+    params = None
+    if args.init:
+        params = {name: x for name, x in weights.load(args.init)[1]["params"].items() if name != "detail"}
+        params = jax.device_get(params)  # the step takes devices' own
     state = training.start(model, tx, args.seed, params)
     checkpoint = args.out.with_name(args.out.name + ".checkpoint.npz")
     if checkpoint.exists():
@@ -108,14 +113,16 @@ def main() -> None:
     weights.save(args.out, model, jax.device_get(learned), about)
 
 
-def read_pairs(kind: str, folder: Path, *, everything: bool) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def read_pairs(
+    kind: str, folder: Path, *, everything: bool, long_side: int = LONG_SIDE
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """(target's name, low, high) of a folder, without what is held out."""
     highs = {path.stem: path for path in pictures_in(folder / "high")}
     pairs = []
     for path in pictures_in(folder / "low"):
         name = path.stem if path.stem in highs else path.stem.rpartition("_")[0]
         if everything or not held_out(kind, highs[name]):
-            pairs.append((name, decode(path), decode(highs[name])))
+            pairs.append((name, decode(path, long_side), decode(highs[name], long_side)))
     return pairs
 
 
@@ -139,9 +146,9 @@ def with_mean(pairs: list[tuple[str, np.ndarray, np.ndarray]], mean: float) -> l
     return [(name, dark, target) for (name, dark, _), target in zip(pairs, eight, strict=True)]
 
 
-def decode(path: Path) -> np.ndarray:
+def decode(path: Path, long_side: int = LONG_SIDE) -> np.ndarray:
     picture = Image.open(path).convert("RGB")
-    scale = LONG_SIDE / max(picture.size)
+    scale = long_side / max(picture.size)
     if scale < 1:
         size = (round(picture.width * scale), round(picture.height * scale))
         picture = picture.resize(size, Image.Resampling.BICUBIC)

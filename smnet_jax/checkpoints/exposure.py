@@ -20,7 +20,7 @@ def load(directory: str | os.PathLike[str]) -> tuple[ExposureNet, dict[str, Any]
     about, flat = weights.read_directory(Path(directory))
     if about.get("network") != "exposure":
         raise InputError(f"{directory}: weights of SMNet, not of ExposureNet; load them with smnet_jax.load")
-    model = ExposureNet(about["features"], about["hidden"])
+    model = ExposureNet(about["features"], about["hidden"], about.get("fine") or 0)
     _check(model, flat, str(directory))
     return model, {"params": jax.tree.map(jnp.asarray, trees.unflatten(flat))}
 
@@ -37,14 +37,14 @@ def save(
     """
     flat = {path: np.asarray(array, np.float32) for path, array in trees.flatten(params).items()}
     _check(model, flat, str(directory))
-    kind = {"network": "exposure", "features": model.features, "hidden": model.hidden}
+    kind = {"network": "exposure", "features": model.features, "hidden": model.hidden, "fine": model.fine}
     return weights.write_directory(Path(directory), flat, kind, about)
 
 
 def _check(model: Any, flat: Mapping[str, np.ndarray], source: str) -> None:
     """Raise InputError unless the arrays are the model's: same paths, shapes, float32, finite."""
     small = jax.ShapeDtypeStruct((1, tone.THUMBNAIL, tone.THUMBNAIL, 3), jnp.float32)
-    tree = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, method="predict"), small)["params"]
+    tree = jax.eval_shape(lambda x: model.init(jax.random.key(0), x), small)["params"]
     wanted = {
         jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape
         for path, leaf in jax.tree.leaves_with_path(tree)

@@ -327,7 +327,12 @@ _SOUND: dict[str, dict[str, Callable[[Any], bool]]] = {
         "blocks": lambda value: type(value) is int and 1 <= value <= MAX_BLOCKS,
         "sha256": _is_sha256,
     },
-    "exposure": {"features": _is_size, "hidden": _is_size, "sha256": _is_sha256},
+    "exposure": {
+        "features": _is_size,
+        "hidden": _is_size,
+        "fine": lambda value: value in (None, 0) or _is_size(value),  # absent in the first weights
+        "sha256": _is_sha256,
+    },
 }
 
 

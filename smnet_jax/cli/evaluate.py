@@ -143,7 +143,7 @@ def _network(source: str | None) -> "Network":
     model, variables = open_weights(source)
     architecture: dict[str, Any]
     if isinstance(model, ExposureNet):
-        architecture = {"network": "exposure", "features": model.features, "hidden": model.hidden}
+        architecture = {"network": "exposure", "features": model.features, "hidden": model.hidden, "fine": model.fine}
     else:
         architecture = {"variant": model.variant, "width": model.width, "blocks": model.blocks}
     about = {"source": source or DEFAULT, "sha256": fingerprint(variables), **architecture}

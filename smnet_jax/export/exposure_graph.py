@@ -12,6 +12,7 @@ import numpy as np
 
 from smnet_jax.checkpoints.trees import flatten
 from smnet_jax.export.onnx_nodes import OPSET, PICTURE, Nodes, Shape, check_opset
+from smnet_jax.exposure.detail import DILATIONS, MOST
 from smnet_jax.exposure.frame import ENDS, PLAIN
 from smnet_jax.exposure.network import BINS, EXTREMES, LIFT, NEARLY
 from smnet_jax.exposure.noise import FULL, LEAST, NOISE, RADIUS
@@ -35,7 +36,7 @@ def to_onnx_parts(model: Any, params: Mapping[str, Any]) -> tuple[bytes, bytes]:
 
     look: `thumbnail` (N,THUMBNAIL,THUMBNAIL,3) -> `rate` (N,1,1,1), `grid` (N,KNOTS,GRID,GRID), `saturation`
     (N,KNOTS,1,1). render: these three, `low` (N,h,w,3), a part of the photo, and the rows `rows` (h,GRID) and `columns`
-    (w,GRID) of `resampling.linear` that belong to it -> `high` (N,h,w,3), right but for `noise.HALO` pixels where
+    (w,GRID) of `resampling.linear` that belong to it -> `high` (N,h,w,3), right but for `tone.HALO` pixels where
     the photo goes on. Raises InputError without the package onnx.
     """
     tone: dict[str, Shape] = {
@@ -80,8 +81,8 @@ class _ExposureGraph(Nodes):
     def power_of_two(self, x: str) -> str:
         return self.node("Exp", [self.mul(x, self.number(float(np.log(2))))])
 
-    def act(self, x: str) -> str:
-        return self.node("LeakyRelu", [x], alpha=0.2)
+    def act(self, x: str, slope: float = 0.2) -> str:
+        return self.node("LeakyRelu", [x], alpha=slope)
 
     # Layers
 
@@ -209,18 +210,25 @@ class _ExposureGraph(Nodes):
         around = self.window_mean(self.node("Max", [self.level(low), self.number(BLACK)]))
         around = self.node("Max", [around, self.number(BLACK)])
         gain = self.div(self.brightened(around, rate, at_place), around)
-        low = self.without_noise(low, gain)
+        stops = self.mul(self.node("Log", [gain]), self.number(float(1 / np.log(2))))
+        amount = self.amount(stops, self.level(low))
+        grainy = self.node("Max", [self.level(low), self.number(BLACK)])
+        low = self.without_noise(low, amount)
         level = self.node("Max", [self.level(low), self.number(BLACK)])
-        brightened = self.brightened(level, rate, at_place)
-        out = self.mul(low, self.div(brightened, level))
+        lit = self.mul(low, self.div(self.brightened(level, rate, at_place), level))
         factor = self.reduce("Sum", self.mul(self.hats(self.node("Sqrt", [level]), KNOTS), saturation), 1)
-        result = self.saturate(out, factor)
+        if "detail/needs/kernel" in self.params:
+            more = self.mul(amount, self.detail(lit, self.brightened(grainy, rate, at_place), stops))
+            lit = self.mul(low, self.div(self.brightened(level, rate, at_place, more), level))
+        result = self.saturate(lit, factor)
         if photo is not None:
             result = self.node("Where", [self.node("Cast", [photo[0]], to=9), result, untouched])
         self.node("Transpose", [result], "high", perm=[0, 2, 3, 1])
 
-    def brightened(self, level: str, rate: str, at_place: str) -> str:
+    def brightened(self, level: str, rate: str, at_place: str, more: str = "") -> str:
         local = self.reduce("Sum", self.mul(self.hats(self.curve(level, rate), KNOTS), at_place), 1)
+        if more:
+            local = self.add(local, more)
         return self.curve(level, self.mul(rate, self.power_of_two(local)))
 
     # `exposure.noise`
@@ -236,13 +244,14 @@ class _ExposureGraph(Nodes):
         side, pads = 2 * RADIUS + 1, [RADIUS] * 4
         return self.node("AveragePool", [x], kernel_shape=[side, side], pads=pads, count_include_pad=0)
 
-    def without_noise(self, low: str, gain: str) -> str:
-        """Channel by channel: a whole photo with all windows' moments at once would take much memory."""
-        stops = self.mul(self.node("Log", [gain]), self.number(float(1 / np.log(2))))
+    def amount(self, stops: str, level: str) -> str:
         share = self.mul(self.sub(stops, self.number(LEAST)), self.number(1 / (FULL - LEAST)))
         share = self.node("Clip", [share, self.number(0.0), self.number(1.0)])
-        from_white = self.mul(self.number(2.0), self.sub(self.number(1.0), self.level(low)))
-        share = self.mul(share, self.node("Clip", [from_white, self.number(0.0), self.number(1.0)]))
+        from_white = self.mul(self.number(2.0), self.sub(self.number(1.0), level))
+        return self.mul(share, self.node("Clip", [from_white, self.number(0.0), self.number(1.0)]))
+
+    def without_noise(self, low: str, share: str) -> str:
+        """Channel by channel: a whole photo with all windows' moments at once would take much memory."""
         guide = self.reduce("Mean", low, 1)
         of_guide = self.window_mean(guide)
         variance = self.sub(self.window_mean(self.mul(guide, guide)), self.mul(of_guide, of_guide))
@@ -266,6 +275,21 @@ class _ExposureGraph(Nodes):
         to_black = self.div(luma, self.node("Max", [self.sub(luma, self.level(rgb, "Min")), tiny]))
         most = self.node("Max", [one, self.node("Min", [to_white, to_black])])
         return self.add(luma, self.mul(self.node("Min", [factor, most]), self.sub(rgb, luma)))
+
+    # `exposure.detail`
+
+    def detail(self, lit: str, grainy: str, stops: str) -> str:
+        """(N,3,H,W), (N,1,H,W) twice -> (N,1,H,W)."""
+        root = self.node("Sqrt", [self.add(self.level(lit), self.number(1e-3))])
+        x = self.node("Concat", [lit, root, grainy, self.mul(stops, self.number(0.25))], axis=1)
+        x = self.act(self.conv(self.inside(x), "detail/entry"), 0.1)
+        for number, dilation in enumerate(DILATIONS):
+            x = self.add(x, self.act(self.conv(self.inside(x), f"detail/body_{number}", dilation), 0.1))
+        return self.node("Clip", [self.pointwise(x, "detail/needs"), self.number(-MOST), self.number(MOST)])
+
+    def inside(self, x: str) -> str:
+        """Zeros round the photo."""
+        return x if self.photo is None else self.mul(x, self.photo[0])
 
     # `exposure.network`
 

@@ -29,7 +29,7 @@ def describe(
 
 def describe_exposure(data: bytes, model: Any, about: dict[str, Any], versions: dict[str, str]) -> dict[str, Any]:
     """The description of an `ExposureNet` as ONNX."""
-    network = {"network": "exposure", "features": model.features, "hidden": model.hidden}
+    network = {"network": "exposure", "features": model.features, "hidden": model.hidden, "fine": model.fine}
     return _description(".onnx", data, network, about, versions, "")
 
 

@@ -73,14 +73,14 @@ class Nodes:
             return self.node(f"Reduce{operation}", [x], axes=axes, keepdims=int(keep))
         return self.node(f"Reduce{operation}", [x, self.integers(*axes)], keepdims=int(keep))
 
-    def conv(self, x: str, path: str) -> str:
+    def conv(self, x: str, path: str, dilation: int = 1) -> str:
         """A convolution by the path of its parameters, 3x3 with zero padding or 1x1."""
         kernel = self.params[f"{path}/kernel"]
         inputs = [x, self.constant(f"{path}/kernel", kernel.transpose(3, 2, 0, 1))]
         if f"{path}/bias" in self.params:
             inputs.append(self.constant(f"{path}/bias", self.params[f"{path}/bias"]))
-        pad = kernel.shape[0] // 2
-        return self.node("Conv", inputs, kernel_shape=kernel.shape[:2], pads=[pad] * 4)
+        pad = kernel.shape[0] // 2 * dilation
+        return self.node("Conv", inputs, kernel_shape=kernel.shape[:2], pads=[pad] * 4, dilations=[dilation] * 2)
 
     def serialised(
         self, title: str, inputs: Mapping[str, Shape] | None = None, outputs: Mapping[str, Shape] | None = None

@@ -16,7 +16,7 @@ from typing import Any
 from smnet_jax.errors import InputError
 from smnet_jax.export import exposure_graph, onnx_graph
 from smnet_jax.exposure import GRID, THUMBNAIL
-from smnet_jax.exposure.noise import HALO
+from smnet_jax.exposure.tone import HALO
 from smnet_jax.host.atomic_files import replacing
 
 FORMAT = "smnet-jax web page"

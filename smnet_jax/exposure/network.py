@@ -6,6 +6,7 @@ import numpy as np
 from flax import linen as nn
 
 from smnet_jax.exposure import frame, tone
+from smnet_jax.exposure.detail import Detail
 from smnet_jax.exposure.tone import GRID, KNOTS, Tone
 
 BINS = 24  # of a histogram
@@ -27,11 +28,13 @@ class ExposureNet(nn.Module):
     picture as that curve leaves it, adds what each place and level needs (`tone.Tone`). Neither depends on how large
     the picture is, for both see a thumbnail of one size. Both are done four times and averaged, for each time they err
     in another way: of the picture as it stands and with rows and columns exchanged, a little darker and a little
-    lighter. A plain black or white frame is not seen, and stays as it is (`exposure.frame`).
+    lighter. A last look sees each pixel's neighbours, at full size, where much light is added (`detail.Detail`, of
+    `fine` features; none if 0). A plain black or white frame is not seen, and stays as it is (`exposure.frame`).
     """
 
     features: int = 48
     hidden: int = 64
+    fine: int = 8
 
     def setup(self) -> None:
         c = self.features
@@ -42,10 +45,15 @@ class ExposureNet(nn.Module):
         self.context = nn.Dense(c)
         self.look = [nn.Conv(c, (3, 3)) for _ in range(3)]
         self.grid = nn.Dense(KNOTS)
+        self.detail = Detail(self.fine) if self.fine else None
 
     def __call__(self, low: jax.Array) -> jax.Array:
         within = frame.inside_each(low)
-        return tone.render(low, self.predict(tone.thumbnail(low, within)), within)
+        return tone.render(low, self.predict(tone.thumbnail(low, within)), within, self.detail)
+
+    def render_part(self, low: jax.Array, found: Tone, rows: jax.Array, columns: jax.Array) -> jax.Array:
+        """`tone.render_part` with this network's last look."""
+        return tone.render_part(low, found, rows, columns, self.detail)
 
     def predict(self, thumbnail: jax.Array) -> Tone:
         """(N,THUMBNAIL,THUMBNAIL,3) sRGB in [0, 1] -> what is done to each of the N pictures."""

@@ -46,9 +46,15 @@ def amount(gain: jax.Array, level: jax.Array) -> jax.Array:
 def mean(x: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
     """Means over windows, of the pixels that lie in the picture."""
     in_rows, in_columns = (shares.reshape(-1, shares.shape[-1]) for shares in (rows, columns))
-    inside = in_rows[:, :, None, None] * in_columns[:, None, :, None]
+    inside = in_picture(rows, columns)
     counts = _sums(in_rows, 1)[:, :, None, None] * _sums(in_columns, 1)[:, None, :, None]
     return _sums(_sums(x * inside, 1), 2) / jnp.maximum(counts, 1)
+
+
+def in_picture(rows: jax.Array, columns: jax.Array) -> jax.Array:
+    """1 in the picture, else 0: (H,) and (W,) for all, or (N,H) and (N,W) for each -> (1 or N,H,W,1)."""
+    in_rows, in_columns = (shares.reshape(-1, shares.shape[-1]) for shares in (rows, columns))
+    return in_rows[:, :, None, None] * in_columns[:, None, :, None]
 
 
 def _sums(x: jax.Array, axis: int) -> jax.Array:

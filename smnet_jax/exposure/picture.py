@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from smnet_jax.exposure import frame, tone
+from smnet_jax.exposure import frame
 from smnet_jax.exposure.network import ExposureNet
-from smnet_jax.exposure.noise import HALO
 from smnet_jax.exposure.resampling import linear
-from smnet_jax.exposure.tone import GRID, THUMBNAIL, Tone
+from smnet_jax.exposure.tone import GRID, HALO, THUMBNAIL, Tone
 
 BLOCK = 256  # pixels: the side of what is computed at once
 
@@ -37,14 +36,14 @@ def enhance(
     height, width = low.shape[:2]
     found = _predict(model)(variables, thumbnail(low)[None])
     rows, columns = linear(GRID, height), linear(GRID, width)
-    render = _render()
+    render = _render(model)
     out = np.empty((height, width, 3), np.float32)
     for top in range(0, height, block):
         for left in range(0, width, block):
             h, w = min(block, height - top), min(block, width - left)
             part = _with_halo(_with_halo(low, top, block).swapaxes(0, 1), left, block).swapaxes(0, 1)
             place = _with_halo(rows, top, block), _with_halo(columns, left, block)
-            result = np.asarray(render(part[None], found, *place))[0]
+            result = np.asarray(render(variables, part[None], found, *place))[0]
             out[top : top + h, left : left + w] = result[HALO : HALO + h, HALO : HALO + w]
         if progress is not None:
             progress(min(1.0, (top + block) / height))
@@ -69,9 +68,9 @@ def _predict(model: ExposureNet) -> Callable[[Any, Any], Tone]:
     return jax.jit(lambda variables, small: model.apply(variables, jnp.clip(small, 0, 1), method="predict"))
 
 
-@functools.cache
-def _render() -> Callable[..., jax.Array]:
-    return jax.jit(tone.render_part)
+@functools.lru_cache(maxsize=4)
+def _render(model: ExposureNet) -> Callable[..., jax.Array]:
+    return jax.jit(lambda variables, *part: model.apply(variables, *part, method="render_part"))
 
 
 def _with_halo(lines: np.ndarray, start: int, block: int) -> np.ndarray:

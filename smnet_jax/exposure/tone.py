@@ -5,18 +5,19 @@ brightens, black stays black and white stays white. v is a pixel's largest chann
 factor, so hues stay. log2(r) is read from a bilateral grid (Chen, Paris and Durand, "Real-time edge-aware image
 processing with the bilateral grid", SIGGRAPH 2007): by place and by level, so that a window and the dark wall round
 it get curves of their own, without a halo where they meet. Where light is added, noise is smoothed first
-(`exposure.noise`).
+(`exposure.noise`), and a look at each pixel's neighbours moves its curve (`exposure.detail`).
 
 Values are sRGB in [0, 1], float32, NHWC.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from smnet_jax.exposure import noise
+from smnet_jax.exposure import detail, noise
 from smnet_jax.exposure.frame import Within
 from smnet_jax.exposure.resampling import from_part, linear, to_part
 
@@ -26,6 +27,9 @@ KNOTS = 8  # levels of the grid; curves and saturation are linear between them
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 BLACK = 1e-3  # darker pixels get the factor of this level
+HALO = noise.HALO + detail.HALO  # pixels: as far as a result depends on its neighbours
+
+Finish = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]  # as `detail.Detail` is called
 
 
 class Tone(NamedTuple):
@@ -50,37 +54,46 @@ def thumbnail(low: jax.Array, within: Within | None = None) -> jax.Array:
     return jnp.einsum("nih,nhwc,njw->nijc", rows, low, columns, precision="highest")
 
 
-def render(low: jax.Array, tone: Tone, within: Within | None = None) -> jax.Array:
+def render(low: jax.Array, tone: Tone, within: Within | None = None, finish: Finish | None = None) -> jax.Array:
     """Whole pictures brightened, (N,H,W,3) -> (N,H,W,3).
 
     within: where the photos lie in them (`frame.inside_each`), round which all stays as it is; all of each picture if
-    None.
+    None. finish: what each pixel needs beside, a bound `Detail`; nothing if None.
     """
     height, width = low.shape[1:3]
     if within is None:
-        return render_part(low, tone, linear(GRID, height, jnp), linear(GRID, width, jnp))
+        return render_part(low, tone, linear(GRID, height, jnp), linear(GRID, width, jnp), finish)
     rows = to_part(GRID, within.top, within.height, height)
     columns = to_part(GRID, within.left, within.width, width)
     photo = (rows.sum(-1) > 0.5)[:, :, None, None] & (columns.sum(-1) > 0.5)[:, None, :, None]
-    return jnp.where(photo, render_part(low, tone, rows, columns), low)
+    return jnp.where(photo, render_part(low, tone, rows, columns, finish), low)
 
 
-def render_part(low: jax.Array, tone: Tone, rows: jax.Array, columns: jax.Array) -> jax.Array:
+def render_part(
+    low: jax.Array, tone: Tone, rows: jax.Array, columns: jax.Array, finish: Finish | None = None
+) -> jax.Array:
     """Parts of pictures brightened, (N,h,w,3) -> (N,h,w,3); `rows` and `columns` say where they lie.
 
     These are the rows of `linear(GRID, H)` and `linear(GRID, W)` that belong to the part, (h,GRID) and (w,GRID) for
-    all or (N,h,GRID) and (N,w,GRID) for each, and zeros outside the picture. Results nearer than `noise.HALO` to an
-    edge of the part are right only where the picture ends there.
+    all or (N,h,GRID) and (N,w,GRID) for each, and zeros outside the picture. Results nearer than `HALO` to an edge of
+    the part are right only where the picture ends there. finish: as `render` has it.
     """
     rate = jnp.exp2(tone.log2_rate[:, None, None])
     each = "n" * (rows.ndim - 2)
     at_place = jnp.einsum(f"{each}hi,nijk,{each}wj->nhwk", rows, tone.grid, columns, precision="highest")
     inside = rows.sum(-1), columns.sum(-1)
     around = jnp.maximum(noise.mean(_level(low), *inside), BLACK)
-    amount = noise.amount(_brightened(around, rate, at_place) / around, _level(low))
+    gain = _brightened(around, rate, at_place) / around
+    grainy = _level(low)
+    amount = noise.amount(gain, grainy)
     low = low + amount * (noise.smoothed(low, *inside) - low)
     level = _level(low)
-    out = low * (_brightened(level, rate, at_place) / level)
+    more: jax.Array | float = 0.0
+    if finish is not None:
+        lit = low * (_brightened(level, rate, at_place) / level)
+        needs = finish(lit, _brightened(grainy, rate, at_place), jnp.log2(gain), noise.in_picture(*inside))
+        more = amount * needs
+    out = low * (_brightened(level, rate, at_place, more) / level)
     return _saturate(out, _interpolate(jnp.sqrt(level), tone.saturation[:, None, None]))
 
 
@@ -88,8 +101,8 @@ def _level(rgb: jax.Array) -> jax.Array:
     return jnp.maximum(rgb.max(-1, keepdims=True), BLACK)
 
 
-def _brightened(level: jax.Array, rate: jax.Array, at_place: jax.Array) -> jax.Array:
-    local = _interpolate(curve(level, rate), at_place)
+def _brightened(level: jax.Array, rate: jax.Array, at_place: jax.Array, more: jax.Array | float = 0.0) -> jax.Array:
+    local = _interpolate(curve(level, rate), at_place) + more
     return curve(level, rate * jnp.exp2(local))
 
 

@@ -1,4 +1,4 @@
-"""The training step of `ExposureNet`: a pure function, like SMNet's."""
+"""The training step of `ExposureNet` but for its last look: a pure function, like SMNet's."""
 
 from typing import Any, NamedTuple
 
@@ -60,13 +60,18 @@ def train_step(
 ) -> tuple[State, jax.Array]:
     """The next state and this step's loss."""
     value, gradient = jax.value_and_grad(lambda params: loss(model, params, low, high))(state.params)
+    return updated(state, gradient, tx), value
+
+
+def updated(state: State, gradient: Any, tx: optax.GradientTransformation) -> State:
+    """The state after a step with this gradient of the parameters."""
     # optax divides counts of steps by numbers, which strict promotion of types would not let it.
     with jax.numpy_dtype_promotion("standard"):
         updates, opt_state = tx.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         keep = jnp.minimum(0.998, (1.0 + state.step) / (10.0 + state.step))
     average = jax.tree.map(lambda a, p: keep * a + (1 - keep) * p, state.average, params)
-    return State(state.step + 1, params, average, opt_state), value
+    return State(state.step + 1, params, average, opt_state)
 
 
 def _amount(found: tone.Tone) -> jax.Array:

@@ -8,9 +8,9 @@ import smnet_jax
 from smnet_jax import cli
 from smnet_jax.export import exposure_graph
 from smnet_jax.exposure import GRID, ExposureNet, frame
-from smnet_jax.exposure.noise import HALO
 from smnet_jax.exposure.picture import enhance, thumbnail
 from smnet_jax.exposure.resampling import linear
+from smnet_jax.exposure.tone import HALO
 from tests.support import tolerances
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra `export`")
