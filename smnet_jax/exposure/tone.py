@@ -80,7 +80,7 @@ def render_part(
     """
     rate = jnp.exp2(tone.log2_rate[:, None, None])
     each = "n" * (rows.ndim - 2)
-    at_place = jnp.einsum(f"{each}hi,nijk,{each}wj->nhwk", rows, tone.grid, columns, precision="highest")
+    at_place = jnp.einsum(f"{each}hi,nijk,{each}wj->knhw", rows, tone.grid, columns, precision="highest")[..., None]
     inside = rows.sum(-1), columns.sum(-1)
     around = jnp.maximum(noise.mean(_level(low), *inside), BLACK)
     gain = _brightened(around, rate, at_place) / around
@@ -94,7 +94,7 @@ def render_part(
         needs = finish(lit, _brightened(grainy, rate, at_place), jnp.log2(gain), noise.in_picture(*inside))
         more = amount * needs
     out = low * (_brightened(level, rate, at_place, more) / level)
-    return _saturate(out, _interpolate(jnp.sqrt(level), tone.saturation[:, None, None]))
+    return _saturate(out, _interpolate(jnp.sqrt(level), tone.saturation.T[:, :, None, None, None]))
 
 
 def _level(rgb: jax.Array) -> jax.Array:
@@ -112,9 +112,13 @@ def curve(level: jax.Array, rate: jax.Array) -> jax.Array:
 
 
 def _interpolate(position: jax.Array, values: jax.Array) -> jax.Array:
-    """Values (...,KNOTS) at `position` (...,1) in [0, 1], linearly -> (...,1)."""
-    distance = jnp.abs(position * (KNOTS - 1) - np.arange(KNOTS, dtype=np.float32)[None, None, None])
-    return jnp.sum(jnp.maximum(0, 1 - distance) * values, -1, keepdims=True)
+    """Values (KNOTS,...) at `position` (...) in [0, 1], linearly -> (...).
+
+    Knot by knot: processors compute many pixels at once, not eight knots.
+    """
+    place = position * (KNOTS - 1)
+    parts = [jnp.maximum(0, 1 - jnp.abs(place - knot)) * values[knot] for knot in range(KNOTS)]
+    return sum(parts[1:], parts[0])
 
 
 def _saturate(rgb: jax.Array, factor: Any) -> jax.Array:
