@@ -13,8 +13,10 @@ from smnet_jax.exposure.tone import GRID
 
 @dataclasses.dataclass(frozen=True)
 class Told:
-    """A pair of pictures, (H,W,3) uint8 sRGB, and what the looks at the whole picture say; `training.Windows` has what
-    the names mean."""
+    """A pair of pictures, (H,W,3) uint8 sRGB, and what the looks at the whole picture say.
+
+    `training.exposure_detail.Windows` says what the names mean.
+    """
 
     low: np.ndarray
     high: np.ndarray
@@ -27,7 +29,9 @@ class Told:
 def draw(
     rng: np.random.Generator, kinds: Mapping[str, Sequence[Told]], shares: Mapping[str, float], size: int
 ) -> tuple[np.ndarray, ...]:
-    """One window of `size` by `size` pixels, in the order of `training.exposure_detail.Windows`.
+    """One window of `size` by `size` pixels, in the order of `training.exposure_detail.Windows`, without the batch.
+
+    Pictures are at least as large. Values are sRGB in [0, 1], all float32.
 
     `shares`: how often each of the `kinds` is drawn. Three in ten windows are enlarged up to twice, for large pictures
     are soft and their grain is coarse; what is no JPEG file yet becomes one in two of five; half are said to be lighter

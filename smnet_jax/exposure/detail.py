@@ -23,7 +23,8 @@ class Detail(nn.Module):
 
     Called with what `tone.render_part` knows of each pixel: lit (N,H,W,3), brightened after smoothing; grainy
     (N,H,W,1), the level brightened without smoothing; stops (N,H,W,1), the light that is added round it; inside
-    (N,H,W,1), 1 in the picture and 0 elsewhere, where nothing is seen. All float32, stops from 0, the others in [0, 1].
+    (N,H,W,1), 1 in the picture and 0 elsewhere, where nothing is seen. All float32; stops of either sign, the others
+    in [0, 1].
     """
 
     features: int
