@@ -12,8 +12,10 @@ steps beside the weights; the same command goes on from it.
 
 import argparse
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -75,13 +77,11 @@ def main() -> None:
         params = jax.device_get(params)  # the step takes devices' own
     state = training.start(model, tx, args.seed, params)
     checkpoint = args.out.with_name(args.out.name + ".checkpoint.npz")
-    if checkpoint.exists():
-        with np.load(checkpoint) as saved:
-            state = jax.tree.unflatten(jax.tree.structure(state), [saved[name] for name in saved.files])
+    state = resumed(state, checkpoint)
     mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     shared, split = (jax.NamedSharding(mesh, jax.P(*axes)) for axes in ((), ("data",)))
     state = jax.device_put(state, shared)
-    step = jax.jit(lambda state, low, high: training.train_step(state, low, high, model=model, tx=tx), donate_argnums=0)
+    step = jax.jit(lambda state, pair: training.train_step(state, *pair, model=model, tx=tx), donate_argnums=0)
 
     def batch(number: int) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng((args.seed, number))
@@ -89,28 +89,46 @@ def main() -> None:
         low, high = (np.stack(side).astype(np.float32) / 255 for side in zip(*examples, strict=True))
         return low, high
 
-    started, losses, first = time.time(), [], int(state.step)
-    with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(batch, first)
-        for number in range(first, args.steps):
-            pair = ahead.result()
-            ahead = pool.submit(batch, number + 1)
-            state, value = step(state, *jax.device_put(pair, split))
-            losses.append(value)
-            if (number + 1) % 100 == 0:
-                print(
-                    f"step {number + 1}: loss {np.mean(jax.device_get(losses)):.4f}, {time.time() - started:.0f} s",
-                    flush=True,
-                )
-                losses = []
-            if (number + 1) % 500 == 0 or number + 1 == args.steps:
-                with replacing(checkpoint) as temporary, temporary.open("wb") as file:
-                    np.savez(file, *jax.device_get(jax.tree.leaves(state)))
+    state = trained(state, lambda state, pair: step(state, jax.device_put(pair, split)), batch, args.steps, checkpoint)
     about = {"source": {"name": "tools/train_photo.py"}, "training": {k: str(v) for k, v in vars(args).items()}}
     learned = state.average
     if args.share != 1:  # between two that are good at different things (Wortsman et al., WiSE-FT, CVPR 2022)
         learned = jax.tree.map(lambda a, b: a + args.share * (b - a), params, learned)
     weights.save(args.out, model, jax.device_get(learned), about)
+
+
+def resumed(state: training.State, checkpoint: Path) -> training.State:
+    """The state that `trained` left in the checkpoint, if there is one."""
+    if not checkpoint.exists():
+        return state
+    with np.load(checkpoint) as saved:
+        return jax.tree.unflatten(jax.tree.structure(state), [saved[name] for name in saved.files])
+
+
+def trained(
+    state: training.State,
+    step: Callable[[training.State, Any], tuple[training.State, jax.Array]],
+    batch: Callable[[int], Any],
+    steps: int,
+    checkpoint: Path,
+) -> training.State:
+    """The state after `steps` steps on `batch(number)`, made ahead in a thread; told each 100 steps, saved each 500."""
+    started, losses, first = time.time(), [], int(state.step)
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(batch, first)
+        for number in range(first, steps):
+            examples = ahead.result()
+            ahead = pool.submit(batch, number + 1)
+            state, value = step(state, examples)
+            losses.append(value)
+            if (number + 1) % 100 == 0:
+                mean = np.mean(jax.device_get(losses))
+                print(f"step {number + 1}: loss {mean:.4f}, {time.time() - started:.0f} s", flush=True)
+                losses = []
+            if (number + 1) % 500 == 0 or number + 1 == steps:
+                with replacing(checkpoint) as temporary, temporary.open("wb") as file:
+                    np.savez(file, *jax.device_get(jax.tree.leaves(state)))
+    return state
 
 
 def read_pairs(

@@ -8,13 +8,11 @@ computed once, and stays. A checkpoint is written each 500 steps beside the weig
 
 import argparse
 import dataclasses
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
 import numpy as np
-from train_photo import decode, read_pairs
+from train_photo import decode, read_pairs, resumed, trained
 
 from smnet_jax.checkpoints import exposure as weights
 from smnet_jax.data.checking import pictures_in
@@ -24,7 +22,6 @@ from smnet_jax.exposure import ExposureNet, adjust, tone
 from smnet_jax.exposure.detail import Detail
 from smnet_jax.exposure.picture import thumbnail
 from smnet_jax.host import huge_pages
-from smnet_jax.host.atomic_files import replacing
 from smnet_jax.training import exposure as training
 from smnet_jax.training import exposure_detail
 from smnet_jax.training.exposure_detail import Windows
@@ -52,10 +49,7 @@ def main() -> None:
     detail, tx = Detail(args.features), training.optimizer(args.steps, args.rate)
     state = jax.jit(lambda: exposure_detail.start(detail, tx, args.seed))()
     checkpoint = args.out.with_name(args.out.name + ".checkpoint.npz")
-    if checkpoint.exists():
-        with np.load(checkpoint) as saved:
-            state = jax.tree.unflatten(jax.tree.structure(state), [saved[name] for name in saved.files])
-        state = jax.device_put(state)
+    state = jax.device_put(resumed(state, checkpoint))
     step = jax.jit(
         lambda state, windows: exposure_detail.train_step(state, windows, model=detail, tx=tx), donate_argnums=0
     )
@@ -65,21 +59,7 @@ def main() -> None:
         windows = [draw(rng, kinds, SHARES, args.size) for _ in range(args.batch)]
         return Windows(*(np.stack(values) for values in zip(*windows, strict=True)))
 
-    started, losses, first = time.time(), [], int(state.step)
-    with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(batch, first)
-        for number in range(first, args.steps):
-            windows = ahead.result()
-            ahead = pool.submit(batch, number + 1)
-            state, value = step(state, jax.device_put(windows))
-            losses.append(value)
-            if (number + 1) % 100 == 0:
-                mean = np.mean(jax.device_get(losses))
-                print(f"step {number + 1}: loss {mean:.4f}, {time.time() - started:.0f} s", flush=True)
-                losses = []
-            if (number + 1) % 500 == 0 or number + 1 == args.steps:
-                with replacing(checkpoint) as temporary, temporary.open("wb") as file:
-                    np.savez(file, *jax.device_get(jax.tree.leaves(state)))
+    state = trained(state, lambda state, windows: step(state, jax.device_put(windows)), batch, args.steps, checkpoint)
     whole = {**variables["params"], "detail": state.average}
     about = {"source": {"name": "tools/train_photo_detail.py"}, "training": {k: str(v) for k, v in vars(args).items()}}
     weights.save(args.out, dataclasses.replace(model, fine=args.features), jax.device_get(whole), about)
