@@ -4,11 +4,16 @@ The guided filter (He, Sun and Tang, ECCV 2010): within a small window each chan
 channels' mean, as steep as the variance there exceeds what noise makes. Edges that stand out of the noise stay; and as
 channels follow one guide, coloured grain loses its colour.
 
-Values are sRGB in [0, 1], float32, NHWC.
+Values are sRGB in [0, 1], float32.
 """
+
+import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+
+Planes = Sequence[jax.Array]  # red, green, blue, each (N,H,W)
 
 RADIUS = 2  # pixels: windows are 5x5
 HALO = 2 * RADIUS  # pixels: as far as a result depends on its neighbours, for windows are averaged twice
@@ -20,19 +25,22 @@ NOISE = 1.5 / 255
 LEAST, FULL = 0.5, 2.0
 
 
-def smoothed(low: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
-    """(N,H,W,3) -> the same, as if everything got much light.
+def smoothed(planes: Planes, rows: jax.Array, columns: jax.Array) -> list[jax.Array]:
+    """(N,H,W), one for each channel -> the same, as if everything got much light.
 
     rows, columns: 1 in the picture, else 0, (H,) and (W,) for all or (N,H) and (N,W) for each.
     """
-    guide = low.mean(-1, keepdims=True)
-    moments = mean(jnp.concatenate([guide, guide * guide, low, guide * low], -1), rows, columns)
-    of_guide, of_square, of_low, of_product = jnp.split(moments, (1, 2, 5), -1)
+    guide = functools.reduce(jnp.add, planes) / len(planes)
+    of_guide, of_square = (mean(x, rows, columns) for x in (guide, guide * guide))
     variance = jnp.maximum(0, of_square - of_guide * of_guide)
-    slope = (of_product - of_guide * of_low) / (variance + NOISE**2)
-    offset = of_low - slope * of_guide
-    slope, offset = jnp.split(mean(jnp.concatenate([slope, offset], -1), rows, columns), 2, -1)
-    return jnp.clip(slope * guide + offset, 0, 1)
+
+    def line(x: jax.Array) -> jax.Array:
+        of_x, of_product = (mean(y, rows, columns) for y in (x, guide * x))
+        slope = (of_product - of_guide * of_x) / (variance + NOISE**2)
+        slope, offset = (mean(y, rows, columns) for y in (slope, of_x - slope * of_guide))
+        return jnp.clip(slope * guide + offset, 0, 1)
+
+    return [line(x) for x in planes]
 
 
 def amount(gain: jax.Array, level: jax.Array) -> jax.Array:
@@ -44,17 +52,16 @@ def amount(gain: jax.Array, level: jax.Array) -> jax.Array:
 
 
 def mean(x: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
-    """Means over windows, of the pixels that lie in the picture."""
+    """Means over windows of (N,H,W), of the pixels that lie in the picture."""
     in_rows, in_columns = (shares.reshape(-1, shares.shape[-1]) for shares in (rows, columns))
-    inside = in_picture(rows, columns)
-    counts = _sums(in_rows, 1)[:, :, None, None] * _sums(in_columns, 1)[:, None, :, None]
-    return _sums(_sums(x * inside, 1), 2) / jnp.maximum(counts, 1)
+    counts = _sums(in_rows, 1)[:, :, None] * _sums(in_columns, 1)[:, None, :]
+    return _sums(_sums(x * in_picture(rows, columns), 1), 2) / jnp.maximum(counts, 1)
 
 
 def in_picture(rows: jax.Array, columns: jax.Array) -> jax.Array:
-    """1 in the picture, else 0: (H,) and (W,) for all, or (N,H) and (N,W) for each -> (1 or N,H,W,1)."""
+    """1 in the picture, else 0: (H,) and (W,) for all, or (N,H) and (N,W) for each -> (1 or N,H,W)."""
     in_rows, in_columns = (shares.reshape(-1, shares.shape[-1]) for shares in (rows, columns))
-    return in_rows[:, :, None, None] * in_columns[:, None, :, None]
+    return in_rows[:, :, None] * in_columns[:, None, :]
 
 
 def _sums(x: jax.Array, axis: int) -> jax.Array:

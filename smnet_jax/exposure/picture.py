@@ -38,15 +38,25 @@ def enhance(
     rows, columns = linear(GRID, height), linear(GRID, width)
     render = _render(model)
     out = np.empty((height, width, 3), np.float32)
-    for top in range(0, height, block):
-        for left in range(0, width, block):
-            h, w = min(block, height - top), min(block, width - left)
-            part = _with_halo(_with_halo(low, top, block).swapaxes(0, 1), left, block).swapaxes(0, 1)
-            place = _with_halo(rows, top, block), _with_halo(columns, left, block)
-            result = np.asarray(render(variables, part[None], found, *place))[0]
-            out[top : top + h, left : left + w] = result[HALO : HALO + h, HALO : HALO + w]
-        if progress is not None:
+
+    def keep(top: int, left: int, result: jax.Array) -> None:
+        h, w = min(block, height - top), min(block, width - left)
+        out[top : top + h, left : left + w] = np.asarray(result)[0, HALO : HALO + h, HALO : HALO + w]
+        if progress is not None and left + block >= width:
             progress(min(1.0, (top + block) / height))
+
+    # A block is computed while the one before it is fetched and the one after it cut out.
+    computed: tuple[int, int, jax.Array] | None = None
+    for top in range(0, height, block):
+        lines, at_rows = _with_halo(low, top, block).swapaxes(0, 1), _with_halo(rows, top, block)
+        for left in range(0, width, block):
+            part = _with_halo(lines, left, block).swapaxes(0, 1)
+            result = render(variables, part[None], found, at_rows, _with_halo(columns, left, block))
+            if computed is not None:
+                keep(*computed)
+            computed = top, left, result
+    if computed is not None:
+        keep(*computed)
     if low.shape == framed.shape:
         return out
     whole = framed.astype(np.float32)

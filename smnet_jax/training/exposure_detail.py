@@ -28,8 +28,8 @@ class Windows(NamedTuple):
 
 def start(model: Detail, tx: optax.GradientTransformation, seed: int) -> State:
     """The state before the first step."""
-    one, three = jnp.zeros((1, 8, 8, 1)), jnp.zeros((1, 8, 8, 3))
-    params = model.init(jax.random.key(seed), three, one, one, one)["params"]
+    one = jnp.zeros((1, 8, 8))
+    params = model.init(jax.random.key(seed), [one] * 3, one, one, one)["params"]
     return State(jnp.int32(0), params, jax.tree.map(jnp.copy, params), tx.init(params))
 
 
@@ -40,8 +40,8 @@ def loss(model: Detail, params: Any, windows: Windows) -> jax.Array:
     """
     found = tone.Tone(windows.log2_rate, windows.grid, windows.saturation)
 
-    def finish(*seen: jax.Array) -> Any:
-        return model.apply({"params": params}, *(jax.lax.stop_gradient(x) for x in seen))
+    def finish(*seen: Any) -> Any:
+        return model.apply({"params": params}, *jax.lax.stop_gradient(seen))
 
     out = tone.render_part(windows.low, found, windows.rows, windows.columns, finish)
     level = jnp.maximum(out.max(-1, keepdims=True), tone.BLACK)

@@ -18,8 +18,7 @@ SIDE = 40
 def finish():
     """A last look of random weights, which asks for much."""
     model = Detail(features=4)
-    one, three = jnp.zeros((1, 8, 8, 1)), jnp.zeros((1, 8, 8, 3))
-    params = model.init(jax.random.key(0), three, one, one, one)["params"]
+    params = model.init(jax.random.key(0), *nothing())["params"]
     needs = {"kernel": 3 * jax.random.normal(jax.random.key(1), (4, 1)), "bias": jnp.zeros(1)}
     return jax.jit(lambda *seen: model.apply({"params": {**params, "needs": needs}}, *seen))
 
@@ -30,32 +29,46 @@ def bright():
     return Tone(jnp.full((1, 1), 2.0), jnp.zeros((1, GRID, GRID, KNOTS)), jnp.ones((1, KNOTS)))
 
 
-def picture(most=0.2, channels=3):
-    return np.random.default_rng(0).uniform(0, most, (1, SIDE, SIDE, channels)).astype(np.float32)
+def nothing():
+    """What the last look is called with: a black square."""
+    plane = jnp.zeros((1, 8, 8))
+    return [plane] * 3, plane, plane, plane
+
+
+def picture(most=0.2):
+    return np.random.default_rng(0).uniform(0, most, (1, SIDE, SIDE, 3)).astype(np.float32)
+
+
+def seen():
+    """The same of a picture lit at random: its planes, its level without smoothing, the stops round each pixel."""
+    lit = [picture()[..., channel] for channel in range(3)]
+    return lit, picture()[..., 0], 10 * picture()[..., 0]
 
 
 def test_as_far_as_the_halo_and_no_further(finish):
-    lit, level, stops = picture(), picture(channels=1), picture(2.0, channels=1)
+    lit, level, stops = seen()
     everywhere = np.ones_like(level)
-    touched = lit.copy()
-    touched[0, 20, 20] = 0.9
-    changed = np.abs(finish(touched, level, stops, everywhere) - finish(lit, level, stops, everywhere))[0].max(-1) > 0
+    touched = [plane.copy() for plane in lit]
+    for plane in touched:
+        plane[0, 20, 20] = 0.9
+    changed = np.abs(finish(touched, level, stops, everywhere) - finish(lit, level, stops, everywhere))[0] > 0
     rows, columns = np.nonzero(changed)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (20 - HALO, 20 + HALO, 20 - HALO, 20 + HALO)
 
 
 def test_nothing_outside_the_picture_is_seen(finish):
-    lit, level, stops = picture(), picture(channels=1), picture(2.0, channels=1)
+    lit, level, stops = seen()
     inside = np.ones_like(level)
     inside[:, 30:] = 0
-    other = np.where(inside > 0, lit, 1.0).astype(np.float32)
+    other = [np.where(inside > 0, plane, 1.0).astype(np.float32) for plane in lit]
     without = finish(lit, level, stops, inside)[:, :30]
     np.testing.assert_array_equal(finish(other, level, stops, inside)[:, :30], without)
     assert np.abs(finish(lit, level, stops, np.ones_like(level))[:, :30] - without).max() > 0
 
 
 def test_bounded(finish):
-    out = finish(100 * picture(), picture(channels=1), picture(channels=1), np.ones((1, SIDE, SIDE, 1), np.float32))
+    lit, level, stops = seen()
+    out = finish([100 * plane for plane in lit], level, stops, np.ones_like(level))
     assert np.abs(out).max() == MOST
 
 
@@ -82,8 +95,7 @@ def test_nothing_where_no_light_is_added(finish):
 
 def test_untrained_it_changes_nothing(bright):
     model = Detail(features=4)
-    one, three = jnp.zeros((1, 8, 8, 1)), jnp.zeros((1, 8, 8, 3))
-    variables = model.init(jax.random.key(0), three, one, one, one)
+    variables = model.init(jax.random.key(0), *nothing())
     changed, same = (
         jax.jit(lambda x, f=f: tone.render(x, bright, finish=f))(picture())
         for f in (lambda *seen: model.apply(variables, *seen), None)

@@ -14,12 +14,13 @@ from tests.support import tolerances
 
 def smoothed(low):
     height, width = low.shape[:2]
-    return np.asarray(jax.jit(noise.smoothed)(jnp.asarray(low[None]), jnp.ones(height), jnp.ones(width)))[0]
+    planes = [jnp.asarray(low[None, ..., channel]) for channel in range(3)]
+    return np.stack(jax.jit(noise.smoothed)(planes, jnp.ones(height), jnp.ones(width)), -1)[0]
 
 
 def test_window_means_count_only_the_picture():
     x = np.random.default_rng(0).uniform(0, 1, (7, 9)).astype(np.float32)
-    found = np.asarray(jax.jit(noise.mean)(jnp.asarray(x[None, ..., None]), jnp.ones(7), jnp.ones(9)))[0, ..., 0]
+    found = np.asarray(jax.jit(noise.mean)(jnp.asarray(x[None]), jnp.ones(7), jnp.ones(9)))[0]
     for i in range(7):
         for j in range(9):
             wanted = x[max(0, i - 2) : i + 3, max(0, j - 2) : j + 3].mean()
@@ -27,7 +28,7 @@ def test_window_means_count_only_the_picture():
 
 
 def test_window_means_of_each_picture_count_only_its_own():
-    x = np.random.default_rng(0).uniform(0, 1, (2, 12, 13, 1)).astype(np.float32)
+    x = np.random.default_rng(0).uniform(0, 1, (2, 12, 13)).astype(np.float32)
     rows, columns = np.zeros((2, 12), np.float32), np.zeros((2, 13), np.float32)
     rows[0, 2:9] = columns[0, 1:10] = rows[1] = columns[1, 4:] = 1
     found = np.asarray(jax.jit(noise.mean)(x, rows, columns))

@@ -264,10 +264,11 @@ def of_detail(model: Any, variables: Any, low: Any, found: Tone, before: float) 
     values = jax.jit(captured)(jnp.asarray(low))
 
     def along(key: Any) -> Any:
-        keys = jax.random.split(key, 3)
-        signs = [jax.random.rademacher(k, v.shape, v.dtype) for k, v in zip(keys, values[:3], strict=True)]
-        signs[2] = signs[2] * 16 / math.log(2)
-        return jnp.abs(jax.jvp(look, values, (*signs, jnp.zeros_like(values[3])))[1]).max()
+        planes, tree = jax.tree.flatten(values)
+        keys = jax.random.split(key, len(planes))
+        signs = [jax.random.rademacher(k, plane.shape, plane.dtype) for k, plane in zip(keys, planes, strict=True)]
+        signs[-2:] = signs[-2] * 16 / math.log(2), jnp.zeros_like(planes[-1])  # stops, and what lies in the picture
+        return jnp.abs(jax.jvp(look, values, jax.tree.unflatten(tree, signs))[1]).max()
 
     steepest = max(float(jax.jit(along)(jax.random.key(seed))) for seed in range(3))
     return 2 * steepest * before + UNIT * math.sqrt(2 * (54 + 37 * model.fine) / 6) * 10 * MOST
