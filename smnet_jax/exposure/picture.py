@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -13,7 +14,8 @@ from smnet_jax.exposure.network import ExposureNet
 from smnet_jax.exposure.resampling import linear
 from smnet_jax.exposure.tone import GRID, HALO, THUMBNAIL, Tone
 
-BLOCK = 256  # pixels: the side of what is computed at once
+BLOCK = 256  # pixels: the side of a block
+AT_ONCE = 2  # blocks: while one leaves processors idle, the other has work for them
 
 
 def enhance(
@@ -39,24 +41,20 @@ def enhance(
     render = _render(model)
     out = np.empty((height, width, 3), np.float32)
 
-    def keep(top: int, left: int, result: jax.Array) -> None:
+    def compute(corner: tuple[int, int]) -> None:
+        top, left = corner
         h, w = min(block, height - top), min(block, width - left)
-        out[top : top + h, left : left + w] = np.asarray(result)[0, HALO : HALO + h, HALO : HALO + w]
-        if progress is not None and left + block >= width:
-            progress(min(1.0, (top + block) / height))
+        part = _with_halo(_with_halo(low, top, block).swapaxes(0, 1), left, block).swapaxes(0, 1)
+        place = _with_halo(rows, top, block), _with_halo(columns, left, block)
+        result = np.asarray(render(variables, part[None], found, *place))[0]
+        out[top : top + h, left : left + w] = result[HALO : HALO + h, HALO : HALO + w]
 
-    # A block is computed while the one before it is fetched and the one after it cut out.
-    computed: tuple[int, int, jax.Array] | None = None
-    for top in range(0, height, block):
-        lines, at_rows = _with_halo(low, top, block).swapaxes(0, 1), _with_halo(rows, top, block)
-        for left in range(0, width, block):
-            part = _with_halo(lines, left, block).swapaxes(0, 1)
-            result = render(variables, part[None], found, at_rows, _with_halo(columns, left, block))
-            if computed is not None:
-                keep(*computed)
-            computed = top, left, result
-    if computed is not None:
-        keep(*computed)
+    corners = [(top, left) for top in range(0, height, block) for left in range(0, width, block)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        # Where an exception leaves this loop, Ctrl-C too, `map` forgets the blocks that are to come.
+        for number, _ in enumerate(pool.map(compute, corners), start=1):
+            if progress is not None:
+                progress(number / len(corners))
     if low.shape == framed.shape:
         return out
     whole = framed.astype(np.float32)

@@ -1,5 +1,7 @@
 """One picture in blocks against the whole, and the promises about pictures that the shipped weights keep."""
 
+import time
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,6 +43,25 @@ def test_blocks_equal_the_whole(loaded, shape):
     bound = tolerances.exposed(model, variables, low[None])
     for block in (256, 100):
         np.testing.assert_allclose(exposed.enhance(model, variables, low, block=block), whole, rtol=0, atol=bound)
+
+
+def test_an_interruption_leaves_the_blocks_that_are_to_come(loaded, monkeypatch):
+    model, variables = loaded
+    computed = []
+
+    def slow(_variables, part, *_):
+        computed.append(part.shape)
+        time.sleep(0.02)
+        return part
+
+    def interrupt(_share):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exposed, "_render", lambda _: slow)
+    low = np.full((200, 200, 3), 0.1, np.float32)
+    with pytest.raises(KeyboardInterrupt):
+        exposed.enhance(model, variables, low, block=10, progress=interrupt)
+    assert 1 <= len(computed) < 100  # of 400
 
 
 def test_good_pictures_are_left_alone(loaded, photographs):
