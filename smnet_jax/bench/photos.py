@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from smnet_jax.bench.colours import hue_and_chroma
+from smnet_jax.bench.sharpness import fine_detail
 from smnet_jax.errors import InputError
 
 SUMMARY = "quality on each kind of photograph, beside simple baselines"
@@ -53,15 +54,15 @@ def run(args: argparse.Namespace) -> int:
     if args.baselines:
         methods |= {"gain": gain, "gamma": gamma, "illumination map": illumination_map, "fusion": exposure_fusion}
     table = {kind: {name: score(pairs, method) for name, method in methods.items()} for kind, pairs in kinds.items()}
-    print(f"{'kind':16}{'n':>5}  " + "".join(f"{name:>48}" for name in methods))
-    print(" " * 23 + f"{'PSNR, worst tenth, SSIM, clipped, hue, chroma':>48}" * len(methods))
+    print(f"{'kind':16}{'n':>5}  " + "".join(f"{name:>56}" for name in methods))
+    print(" " * 23 + f"{'PSNR, worst tenth, SSIM, clipped, hue, chroma, detail':>56}" * len(methods))
     for kind, row in table.items():
         cells = (
             f"{s['psnr']:.2f} {s['psnr_worst_tenth']:6.2f} {s['ssim']:6.3f} {s['newly_clipped']:6.2%}"
-            f" {s['hue_error']:5.1f} {s['chroma_ratio']:5.2f}"
+            f" {s['hue_error']:5.1f} {s['chroma_ratio']:5.2f} {s['fine_detail']:7.2f}"
             for s in row.values()
         )
-        print(f"{kind:16}{len(kinds[kind]):5}  " + "".join(f"{cell:>48}" for cell in cells))
+        print(f"{kind:16}{len(kinds[kind]):5}  " + "".join(f"{cell:>56}" for cell in cells))
     if args.sheet:
         contact_sheet(kinds, methods).save(args.sheet)
     if args.json:
@@ -75,14 +76,15 @@ def run(args: argparse.Namespace) -> int:
 
 def score(pairs: list[tuple[Picture, Picture]], method: Callable[[float], Enhance]) -> dict[str, float]:
     """PSNR (dB) and SSIM of 8-bit results, means over pictures; the worst tenth's PSNR; the share newly clipped; hue's
-    error (degrees) and the ratio of chroma, medians over coloured pixels, means over pictures.
+    error (degrees) and the ratio of chroma, medians over coloured pixels, means over pictures; the share of the
+    targets' finest detail, the mean over pictures.
 
     `method` is told the targets' mean level and gives the function to score.
     """
     from smnet_jax.metrics import ssim
 
     enhance = method(float(np.mean([high.mean() for _, high in pairs])))
-    psnrs, ssims, clipped, levels, colours = [], [], [], [], []
+    psnrs, ssims, clipped, levels, colours, details = [], [], [], [], [], []
     for low, high in pairs:
         out = np.rint(np.clip(enhance(low), 0, 1) * 255) / np.float32(255)
         target = np.rint(high * 255) / np.float32(255)
@@ -91,6 +93,8 @@ def score(pairs: list[tuple[Picture, Picture]], method: Callable[[float], Enhanc
         clipped.append(float(((out >= 1) & (low < 1)).any(-1).mean()))
         levels.append(255 * float(out.mean() - high.mean()))
         colours.append(hue_and_chroma(out, target))
+        details.append(fine_detail(out, target))
+    textured = [share for share in details if not np.isnan(share)]
     hues, chromas = np.transpose([pair for pair in colours if not np.isnan(pair[0])] or [(np.nan, np.nan)])
     return {
         "psnr": float(np.mean(psnrs)),
@@ -100,6 +104,7 @@ def score(pairs: list[tuple[Picture, Picture]], method: Callable[[float], Enhanc
         "mean_difference": float(np.mean(levels)),
         "hue_error": float(hues.mean()),
         "chroma_ratio": float(chromas.mean()),
+        "fine_detail": float(np.mean(textured)) if textured else float("nan"),
     }
 
 

@@ -27,6 +27,8 @@ def test_scores(pairs):
     assert abs(exact["mean_difference"]) < 0.5
     assert exact["hue_error"] < 1
     assert 0.98 < exact["chroma_ratio"] < 1.02
+    assert 0.98 < exact["fine_detail"] < 1.02
+    assert 0.2 < kept["fine_detail"] <= 0.3  # rounding to 8 bits is detail of the target too
     clipping = photos.score(pairs, lambda _: lambda low: np.ones_like(low))
     assert clipping["newly_clipped"] == 1
 
