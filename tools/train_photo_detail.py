@@ -1,9 +1,12 @@
 """Add the last look to weights that tools/train_photo.py made: what each pixel needs beside its place's curve.
 
-python tools/train_photo_detail.py --weights DIR --scenes DIR --fivek DIR --lol DIR --photos DIR --out DIR
+python tools/train_photo_detail.py --weights DIR --photos DIR --out DIR
 
-The folders are those of tools/train_photo.py, and so is what is held out. What --weights say of each picture is
-computed once, and stays. A checkpoint is written each 500 steps beside the weights; the same command goes on from it.
+--photos holds ordinary, finished pictures, as for tools/train_photo.py; a fifth is held out. They are darkened, so each
+pixel's target is known: from pairs that were photographed one after the other the look learns to blur
+(docs/photo-card.md). Drawn shapes without noise teach that beside an edge nothing is to be done. What --weights say of
+each picture is computed once, and stays. A checkpoint is written each 500 steps beside the weights; the same command
+goes on from it.
 """
 
 import argparse
@@ -12,12 +15,12 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from train_photo import decode, read_pairs, resumed, trained
+from train_photo import decode, resumed, trained
 
 from smnet_jax.checkpoints import exposure as weights
 from smnet_jax.data.checking import pictures_in
 from smnet_jax.data.exposures import darker, held_out
-from smnet_jax.data.windows import Told, draw
+from smnet_jax.data.windows import Told, draw, shapes
 from smnet_jax.exposure import ExposureNet, adjust, tone
 from smnet_jax.exposure.detail import Detail
 from smnet_jax.exposure.picture import thumbnail
@@ -26,13 +29,14 @@ from smnet_jax.training import exposure as training
 from smnet_jax.training import exposure_detail
 from smnet_jax.training.exposure_detail import Windows
 
-LONG_SIDE = 640  # pixels: what is kept of each picture
-SHARES = {"scenes_darkest": 0.25, "scenes": 0.1, "fivek": 0.2, "lol": 0.12, "photos": 0.33}
+LONG_SIDE = 512  # pixels: what is kept of each picture
+SHAPES = 80  # drawings
+STOPS = ((0.5, 3), (3, 6))  # from and to: each picture is darkened once for each
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("weights", "scenes", "fivek", "lol", "photos", "out"):
+    for name in ("weights", "photos", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="DIR")
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--batch", type=int, default=12)
@@ -44,8 +48,8 @@ def main() -> None:
     args = parser.parse_args()
 
     model, variables = weights.load(args.weights)
-    kinds = read(args, model, variables)
-    print({kind: len(told) for kind, told in kinds.items()}, flush=True)
+    told = read(args, model, variables)
+    print(f"{len(told)} pictures", flush=True)
     detail, tx = Detail(args.features), training.optimizer(args.steps, args.rate)
     state = jax.jit(lambda: exposure_detail.start(detail, tx, args.seed))()
     checkpoint = args.out.with_name(args.out.name + ".checkpoint.npz")
@@ -56,7 +60,7 @@ def main() -> None:
 
     def batch(number: int) -> Windows:
         rng = np.random.default_rng((args.seed, number))
-        windows = [draw(rng, kinds, SHARES, args.size) for _ in range(args.batch)]
+        windows = [draw(rng, told, args.size) for _ in range(args.batch)]
         return Windows(*(np.stack(values) for values in zip(*windows, strict=True)))
 
     state = trained(state, lambda state, windows: step(state, jax.device_put(windows)), batch, args.steps, checkpoint)
@@ -65,30 +69,29 @@ def main() -> None:
     weights.save(args.out, dataclasses.replace(model, fine=args.features), jax.device_get(whole), about)
 
 
-def read(args: argparse.Namespace, model: ExposureNet, variables: dict) -> dict[str, list[Told]]:
-    """All pairs by kind with what the weights say of them; each finished photo darkened twice."""
-    predict = jax.jit(lambda small: model.apply(variables, small[None], method="predict"))
+def read(args: argparse.Namespace, model: ExposureNet, variables: dict) -> list[Told]:
+    """The finished pictures, darkened, and drawings of shapes, with what the weights say of them."""
+    predict = jax.jit(lambda variables, small: model.apply(variables, small[None], method="predict"))
     render = jax.jit(lambda small, found: tone.render(small[None], found)[0])
+    alone = jax.jit(lambda low, found: tone.each_alone(low[None], found)[0])
 
     def told(low: np.ndarray, high: np.ndarray) -> Told:
         seen, wanted = (np.clip(thumbnail(x / np.float32(255)), 0, 1) for x in (low, high))
-        found = jax.device_get(predict(seen))
+        found = jax.device_get(predict(variables, seen))
         return Told(low, high, *(x[0] for x in found), moved(np.asarray(render(seen, found)), wanted))
 
-    kinds: dict[str, list[Told]] = {kind: [] for kind in SHARES}
-    for kind in ("scenes", "fivek", "lol"):
-        pairs = read_pairs(kind, getattr(args, kind), everything=args.all, long_side=LONG_SIDE)
-        before = ""
-        for name, low, high in pairs:
-            first = kind == "scenes" and name != before  # the exposures of a scene come darkest first
-            kinds["scenes_darkest" if first else kind].append(told(low, high))
-            before = name
     rng = np.random.default_rng(args.seed)
-    for path in pictures_in(args.photos):
-        if args.all or not held_out("photos", path):
-            high = decode(path, 512)
-            kinds["photos"] += [told(darker(high, rng.uniform(*stops), rng), high) for stops in ((0.5, 3), (3, 6))]
-    return kinds
+    paths = [path for path in pictures_in(args.photos) if args.all or not held_out("photos", path)]
+    highs = (decode(path, LONG_SIDE) for path in paths)
+    dark = [told(darker(high, rng.uniform(*stops), rng), high) for high in highs for stops in STOPS]
+
+    def drawn(low: np.ndarray) -> Told:
+        whole = low / np.float32(255)
+        found = predict(variables, np.clip(thumbnail(whole), 0, 1))
+        wanted = np.rint(255 * np.asarray(alone(whole, found))).astype(np.uint8)
+        return Told(low, wanted, *(x[0] for x in jax.device_get(found)), moved=0.0, drawn=True)
+
+    return dark + [drawn(shapes(rng, 400)) for _ in range(SHAPES)]
 
 
 def moved(out: np.ndarray, wanted: np.ndarray) -> float:

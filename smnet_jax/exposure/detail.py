@@ -10,7 +10,7 @@ convolutions, then take twice as long for a photo.
 
 Eight features do not fill a processor's vectors, so pixels go through it in pairs: two neighbours in a row of (H,W,C)
 are one of (H,W/2,2C), the same numbers under another shape. A block of 278x278 takes 13 instead of 29 ms of one core
-(AMD EPYC, Zen 4, 2026-11-28); in threes and fours 14.
+(AMD EPYC, Zen 4, 2026-11-28), and 14 in threes or fours.
 """
 
 import functools

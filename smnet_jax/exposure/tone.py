@@ -101,6 +101,14 @@ def render_part(
     return _coloured(planes, _brightened(level, rate, at_place, more), tone)
 
 
+def each_alone(low: jax.Array, tone: Tone) -> jax.Array:
+    """Whole pictures brightened, each pixel by itself, (N,H,W,3) -> (N,H,W,3): `render` if there were no noise."""
+    rows, columns = (linear(GRID, size, jnp) for size in low.shape[1:3])
+    at_place = jnp.einsum("hi,nijk,wj->knhw", rows, tone.grid, columns, precision="highest")
+    planes = _planes(low)
+    return _coloured(planes, _brightened(_level(planes), jnp.exp2(tone.log2_rate[:, :, None]), at_place), tone)
+
+
 def _planes(rgb: jax.Array) -> list[jax.Array]:
     return [rgb[..., channel] for channel in range(3)]
 

@@ -75,6 +75,18 @@ def test_parts_equal_the_whole(picture):
     np.testing.assert_allclose(part[:, 4:-4, 4:], whole[:, 8:24, 16:], rtol=0, atol=tolerances.of_tone(found))
 
 
+def test_each_pixel_alone_is_what_there_is_without_noise(picture):
+    """Where nothing is smoothed, for little light is added, and where there is nothing to smooth."""
+    alone = jax.jit(tone.each_alone)
+    little = neutral()._replace(log2_rate=jnp.full((1, 1), 0.9 * noise.LEAST))
+    np.testing.assert_allclose(alone(picture, little), render(picture, little), rtol=0, atol=tolerances.of_tone(little))
+    found = random_tone()
+    flat = np.broadcast_to(np.array([0.04, 0.02, 0.03], np.float32), picture.shape)
+    wanted = np.asarray(alone(flat, found))
+    bound = tolerances.of_tone(found) + (wanted / flat).max() * tolerances.guided(flat, noise.NOISE)
+    np.testing.assert_allclose(render(flat, found), wanted, rtol=0, atol=bound)
+
+
 def test_levels_have_their_own_curves():
     """A grid that brightens only dark levels leaves the lights alone, at the same place."""
     grid = jnp.zeros((1, GRID, GRID, KNOTS)).at[..., :2].set(2.0)
