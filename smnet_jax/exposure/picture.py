@@ -37,6 +37,7 @@ def enhance(
     framed, low = low, low[within]
     height, width = low.shape[:2]
     found = _predict(model)(variables, thumbnail(low)[None])
+    found = jax.device_put(found, found.log2_rate.sharding)  # bound there, for other threads have other default devices
     rows, columns = linear(GRID, height), linear(GRID, width)
     render = _render(model)
     out = np.empty((height, width, 3), np.float32)

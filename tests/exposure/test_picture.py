@@ -64,6 +64,20 @@ def test_an_interruption_leaves_the_blocks_that_are_to_come(loaded, monkeypatch)
     assert 1 <= len(computed) < 100  # of 400
 
 
+def test_blocks_are_bound_to_the_caller_s_device(loaded, monkeypatch):
+    """A default device is told to one thread only, and blocks have threads of their own."""
+    model, variables = loaded
+    bound: list[bool] = []
+
+    def watched(_variables, part, found, *_):
+        bound.extend(x.committed for x in found)
+        return part
+
+    monkeypatch.setattr(exposed, "_render", lambda _: watched)
+    exposed.enhance(model, variables, np.full((40, 300, 3), 0.1, np.float32))
+    assert bound == [True] * 6  # of two blocks
+
+
 def test_good_pictures_are_left_alone(loaded, photographs):
     model, variables = loaded
     for name, high in photographs.items():
