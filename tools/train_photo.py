@@ -131,16 +131,14 @@ def trained(
     return state
 
 
-def read_pairs(
-    kind: str, folder: Path, *, everything: bool, long_side: int = LONG_SIDE
-) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def read_pairs(kind: str, folder: Path, *, everything: bool) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """(target's name, low, high) of a folder, without what is held out."""
     highs = {path.stem: path for path in pictures_in(folder / "high")}
     pairs = []
     for path in pictures_in(folder / "low"):
         name = path.stem if path.stem in highs else path.stem.rpartition("_")[0]
         if everything or not held_out(kind, highs[name]):
-            pairs.append((name, decode(path, long_side), decode(highs[name], long_side)))
+            pairs.append((name, decode(path), decode(highs[name])))
     return pairs
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+from smnet_jax.metrics.color import LUMA
 
 
 def fine_detail(picture: np.ndarray, target: np.ndarray) -> float:
