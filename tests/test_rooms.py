@@ -10,7 +10,8 @@ from tests.conftest import REPO
 FLOORS = (
     {"errors", "version"},
     {"host"},
-    {"images", "network", "exposure"},
+    {"images", "network"},
+    {"exposure"},
     {"checkpoints"},
     {"metrics", "data", "enhancement", "vgg16"},
     {"losses", "hardware"},

@@ -19,7 +19,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from smnet_jax.network.cpu import pixel_groups, winograd
+from smnet_jax.network import pixel_groups
+from smnet_jax.network.cpu import winograd
 from smnet_jax.network.layers import LAYOUT, Precision, next_along, previous_along
 
 
