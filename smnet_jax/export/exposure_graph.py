@@ -15,7 +15,7 @@ from smnet_jax.export.onnx_nodes import OPSET, PICTURE, Nodes, Shape, check_opse
 from smnet_jax.exposure.detail import DILATIONS, MOST
 from smnet_jax.exposure.frame import ENDS, PLAIN
 from smnet_jax.exposure.network import BINS, EXTREMES, LIFT, NEARLY
-from smnet_jax.exposure.noise import FULL, LEAST, NOISE, RADIUS
+from smnet_jax.exposure.noise import BLACK_BELOW, BLOTCHES, DARK_FROM, FULL, LEAST, NEAR_BLACK_RADIUS, NOISE, RADIUS
 from smnet_jax.exposure.tone import BLACK, GRID, KNOTS, LUMA, THUMBNAIL
 
 
@@ -213,7 +213,7 @@ class _ExposureGraph(Nodes):
         stops = self.mul(self.node("Log", [gain]), self.number(float(1 / np.log(2))))
         amount = self.amount(stops, self.level(low))
         grainy = self.node("Max", [self.level(low), self.number(BLACK)])
-        low = self.without_noise(low, amount)
+        low = self.smoothed(self.evened(low, around, amount), amount)
         level = self.node("Max", [self.level(low), self.number(BLACK)])
         lit = self.mul(low, self.div(self.brightened(level, rate, at_place), level))
         factor = self.reduce("Sum", self.mul(self.hats(self.node("Sqrt", [level]), KNOTS), saturation), 1)
@@ -250,7 +250,28 @@ class _ExposureGraph(Nodes):
         from_white = self.mul(self.number(2.0), self.sub(self.number(1.0), level))
         return self.mul(share, self.node("Clip", [from_white, self.number(0.0), self.number(1.0)]))
 
-    def without_noise(self, low: str, share: str) -> str:
+    def evened(self, low: str, around: str, share: str) -> str:
+        black = self.mul(self.sub(self.number(DARK_FROM), around), self.number(1 / (DARK_FROM - BLACK_BELOW)))
+        black = self.inside(self.node("Clip", [black, self.number(0.0), self.number(1.0)]))
+        weight = self.node("Max", [self.wide_mean(black), self.number(1e-8)])
+        guide = self.reduce("Mean", low, 1)
+        of_low, of_square = (
+            self.div(self.wide_mean(self.mul(black, x)), weight) for x in (low, self.mul(guide, guide))
+        )
+        of_guide = self.reduce("Mean", of_low, 1)
+        variance = self.node("Relu", [self.sub(of_square, self.mul(of_guide, of_guide))])
+        share = self.mul(self.mul(share, black), self.number(BLOTCHES**2))
+        share = self.div(share, self.add(variance, self.number(BLOTCHES**2)))
+        return self.add(low, self.mul(share, self.sub(of_low, low)))
+
+    def wide_mean(self, x: str) -> str:
+        """Means over the windows that `evened` sees, zeros round the picture; along one axis after the other."""
+        side, radius = 2 * NEAR_BLACK_RADIUS + 1, NEAR_BLACK_RADIUS
+        for kernel, pads in (([side, 1], [radius, 0] * 2), ([1, side], [0, radius] * 2)):
+            x = self.node("AveragePool", [x], kernel_shape=kernel, pads=pads, count_include_pad=1)
+        return x
+
+    def smoothed(self, low: str, share: str) -> str:
         """Channel by channel: a whole photo with all windows' moments at once would take much memory."""
         guide = self.reduce("Mean", low, 1)
         of_guide = self.window_mean(guide)

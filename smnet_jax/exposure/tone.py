@@ -90,7 +90,7 @@ def render_part(
     around = jnp.maximum(noise.mean(grainy, *inside), BLACK)
     gain = _brightened(around, rate, at_place) / around
     amount = noise.amount(gain, grainy)
-    planes = [x + amount * (smooth - x) for x, smooth in zip(planes, noise.smoothed(planes, *inside), strict=True)]
+    planes = noise.reduced(planes, around, amount, *inside)
     level = _level(planes)
     more: jax.Array | float = 0.0
     if finish is not None:

@@ -67,6 +67,64 @@ def test_noise_goes_and_edges_stay():
     assert (out[:, 30] - out[:, 29]).mean() > 0.9 * 0.13
 
 
+def evened(low, rows=None, columns=None):
+    """`noise.evened` where the windows' means are the pixels' own levels."""
+    height, width = low.shape[:2]
+    planes = [jnp.asarray(low[None, ..., channel]) for channel in range(3)]
+    inside = jnp.ones(height) if rows is None else rows, jnp.ones(width) if columns is None else columns
+    return np.stack(jax.jit(noise.evened)(planes, jnp.asarray(low.max(-1))[None], *inside), -1)[0]
+
+
+def test_near_black_against_the_definition_in_float64():
+    """Lee's filter, pixel by pixel, among what is near black."""
+    low = np.random.default_rng(1).uniform(0, 6 / 255, (14, 17, 3)).astype(np.float32)
+    black = np.clip(2 - low.max(-1) * 255 / 2, 0, 1).astype(np.float64)
+    wanted = low.astype(np.float64)
+    for i, j in np.ndindex(14, 17):
+        window = (slice(max(0, i - 5), i + 6), slice(max(0, j - 5), j + 6))
+        share = (black[window] / black[window].sum())[..., None]
+        mean, guide = (share * low[window]).sum((0, 1)), low[window].mean(-1, keepdims=True)
+        variance = (share * (guide - (share * guide).sum()) ** 2).sum()
+        wanted[i, j] += black[i, j] * noise.BLOTCHES**2 / (variance + noise.BLOTCHES**2) * (mean - low[i, j])
+    np.testing.assert_allclose(evened(low), wanted, rtol=0, atol=tolerances.evened(low))
+    assert np.abs(evened(low) - low).max() > 0.5 / 255
+
+
+def test_blotches_near_black_go_and_shapes_there_stay():
+    """Levels 0 and 1 by chance, twelve pixels of one kind beside each other; a bar of nearly 4, and one that is lit."""
+    few = np.random.default_rng(0).integers(0, 2, (20, 20)) / 255
+    low = np.repeat(np.kron(few, np.ones((3, 4)))[..., None], 3, -1).astype(np.float32)
+    low[:, 40:50], low[:, 70:] = 3.9 / 255, 0.5
+    out = evened(low)
+    assert out[6:-6, 6:34].std() < 0.6 * low[6:-6, 6:34].std()
+    assert (out[:, 45] - out[:, 30]).mean() > 0.9 * (low[:, 45] - low[:, 30]).mean()
+    np.testing.assert_array_equal(out[:, 70:], low[:, 70:])
+
+
+def test_near_black_nothing_outside_the_picture_counts():
+    low = np.random.default_rng(2).uniform(0, 3 / 255, (20, 24, 3)).astype(np.float32)
+    rows, columns = np.zeros(20, np.float32), np.ones(24, np.float32)
+    rows[4:15] = 1
+    np.testing.assert_array_equal(evened(low, rows, columns)[4:15], evened(low[4:15]))
+
+
+def test_as_far_as_the_halo_and_no_further():
+    """A light in the dark takes all near it from what is near black, and so from the windows of what is farther."""
+    low = np.random.default_rng(3).uniform(0, 1 / 255, (1, 40, 40, 3)).astype(np.float32)
+    touched = low.copy()
+    touched[:, 20, 20] = 0.9
+    ones = jnp.ones(40)
+
+    @jax.jit
+    def reduced(low):
+        around = noise.mean(low.max(-1), ones, ones)
+        return jnp.stack(noise.reduced([low[..., k] for k in range(3)], around, jnp.ones((1, 40, 40)), ones, ones), -1)
+
+    rows, columns = np.nonzero((np.asarray(reduced(touched)) != np.asarray(reduced(low)))[0].any(-1))
+    wanted = 20 - noise.HALO, 20 + noise.HALO
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == 2 * wanted
+
+
 def test_only_where_light_is_added_and_never_to_white():
     dark = jnp.zeros(())
     assert noise.amount(jnp.array([0.5, 1.0, 1.41, 4.0, 50.0]), dark).tolist() == pytest.approx([0, 0, 0, 1, 1])

@@ -226,6 +226,16 @@ def guided(low: Any, deviation: float) -> float:
     return UNIT * (6 * most**2 / deviation + 8 * most)
 
 
+def evened(low: Any) -> float:
+    """Between two evaluations of `exposure.noise.evened`, absolute.
+
+    Means are sums of 121 and quotients of two: `summed` twice. A variance is wrong by 2 UNIT of the mean square, which
+    is (mean / BLOTCHES)^2 of the least that it is compared with, times the distance from the mean, up to the largest.
+    """
+    most = float(np.max(low))
+    return most * (2 * summed(121, 1) + 2 * UNIT * (1 + most / noise.BLOTCHES) ** 2)
+
+
 def exposed(model: Any, variables: Any, low: Any) -> float:
     """Between two evaluations of `ExposureNet`, the whole default, of `low` (N,H,W,3).
 
