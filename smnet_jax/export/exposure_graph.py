@@ -213,7 +213,7 @@ class _ExposureGraph(Nodes):
         stops = self.mul(self.node("Log", [gain]), self.number(float(1 / np.log(2))))
         amount = self.amount(stops, self.level(low))
         grainy = self.node("Max", [self.level(low), self.number(BLACK)])
-        low = self.smoothed(self.evened(low, around, amount), amount)
+        low = self.without_noise(low, around, amount)
         level = self.node("Max", [self.level(low), self.number(BLACK)])
         lit = self.mul(low, self.div(self.brightened(level, rate, at_place), level))
         factor = self.reduce("Sum", self.mul(self.hats(self.node("Sqrt", [level]), KNOTS), saturation), 1)
@@ -250,7 +250,10 @@ class _ExposureGraph(Nodes):
         from_white = self.mul(self.number(2.0), self.sub(self.number(1.0), level))
         return self.mul(share, self.node("Clip", [from_white, self.number(0.0), self.number(1.0)]))
 
-    def evened(self, low: str, around: str, share: str) -> str:
+    def without_noise(self, low: str, around: str, share: str) -> str:
+        return self.add(low, self.mul(share, self.sub(self.smoothed(self.evened(low, around)), low)))
+
+    def evened(self, low: str, around: str) -> str:
         black = self.mul(self.sub(self.number(DARK_FROM), around), self.number(1 / (DARK_FROM - BLACK_BELOW)))
         black = self.inside(self.node("Clip", [black, self.number(0.0), self.number(1.0)]))
         weight = self.node("Max", [self.wide_mean(black), self.number(1e-8)])
@@ -260,9 +263,9 @@ class _ExposureGraph(Nodes):
         )
         of_guide = self.reduce("Mean", of_low, 1)
         variance = self.node("Relu", [self.sub(of_square, self.mul(of_guide, of_guide))])
-        share = self.mul(self.mul(share, black), self.number(BLOTCHES**2))
-        share = self.div(share, self.add(variance, self.number(BLOTCHES**2)))
-        return self.add(low, self.mul(share, self.sub(of_low, low)))
+        moved = self.mul(black, self.number(BLOTCHES**2))
+        moved = self.div(moved, self.add(variance, self.number(BLOTCHES**2)))
+        return self.add(low, self.mul(moved, self.sub(of_low, low)))
 
     def wide_mean(self, x: str) -> str:
         """Means over the windows that `evened` sees, zeros round the picture; along one axis after the other."""
@@ -271,7 +274,7 @@ class _ExposureGraph(Nodes):
             x = self.node("AveragePool", [x], kernel_shape=kernel, pads=pads, count_include_pad=1)
         return x
 
-    def smoothed(self, low: str, share: str) -> str:
+    def smoothed(self, low: str) -> str:
         """Channel by channel: a whole photo with all windows' moments at once would take much memory."""
         guide = self.reduce("Mean", low, 1)
         of_guide = self.window_mean(guide)
@@ -285,8 +288,7 @@ class _ExposureGraph(Nodes):
             slope = self.div(covariance, variance)
             offset = self.sub(of_channel, self.mul(slope, of_guide))
             smooth = self.add(self.mul(self.window_mean(slope), guide), self.window_mean(offset))
-            smooth = self.node("Clip", [smooth, self.number(0.0), self.number(1.0)])
-            channels.append(self.add(channel, self.mul(share, self.sub(smooth, channel))))
+            channels.append(self.node("Clip", [smooth, self.number(0.0), self.number(1.0)]))
         return self.node("Concat", channels, axis=1)
 
     def saturate(self, rgb: str, factor: str) -> str:

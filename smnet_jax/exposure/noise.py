@@ -44,9 +44,10 @@ def reduced(
     around: means of windows of the pixels' levels. rows, columns: 1 in the picture, else 0, (H,) and (W,) for all or
     (N,H) and (N,W) for each.
     """
-    even = evened(planes, around, rows, columns)
-    planes = [x + share * (y - x) for x, y in zip(planes, even, strict=True)]
-    return [x + share * (y - x) for x, y in zip(planes, smoothed(planes, rows, columns), strict=True)]
+    done = smoothed(
+        evened(planes, around, rows, columns), rows, columns
+    )  # without `share`, so training derives neither
+    return [x + share * (y - x) for x, y in zip(planes, done, strict=True)]
 
 
 def evened(planes: Planes, around: jax.Array, rows: jax.Array, columns: jax.Array) -> list[jax.Array]:

@@ -125,6 +125,19 @@ def test_as_far_as_the_halo_and_no_further():
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == 2 * wanted
 
 
+def test_linear_in_the_share():
+    """So training, which derives by the share alone, need not derive what is smoothed: 0.5 instead of 4.4 s a step."""
+    x = jnp.asarray(np.random.default_rng(4).uniform(0, 5 / 255, (3, 1, 24, 24)).astype(np.float32))
+    ones = jnp.ones(24)
+    reduced = jax.jit(
+        lambda share: jnp.stack(noise.reduced(list(x), x.max(0), share * jnp.ones((1, 24, 24)), ones, ones))
+    )
+    none, half, all_of_it = (np.asarray(reduced(share)) for share in (0.0, 0.5, 1.0))
+    np.testing.assert_array_equal(none, x)
+    np.testing.assert_allclose(half, (none + all_of_it) / 2, rtol=0, atol=4 * tolerances.UNIT * float(x.max()))
+    assert np.abs(all_of_it - none).max() > 0.5 / 255
+
+
 def test_only_where_light_is_added_and_never_to_white():
     dark = jnp.zeros(())
     assert noise.amount(jnp.array([0.5, 1.0, 1.41, 4.0, 50.0]), dark).tolist() == pytest.approx([0, 0, 0, 1, 1])
