@@ -12,8 +12,9 @@ import numpy as np
 
 from smnet_jax.checkpoints.trees import flatten
 from smnet_jax.export.onnx_nodes import OPSET, PICTURE, Nodes, Shape, check_opset
-from smnet_jax.exposure.detail import DILATIONS, MOST
-from smnet_jax.exposure.frame import ENDS, PLAIN
+from smnet_jax.exposure import detail, frame
+from smnet_jax.exposure.detail import DILATIONS
+from smnet_jax.exposure.frame import ENDS, PLAIN, SAME
 from smnet_jax.exposure.network import BINS, EXTREMES, LIFT, NEARLY
 from smnet_jax.exposure.noise import BLACK_BELOW, BLOTCHES, DARK_FROM, FULL, LEAST, NEAR_BLACK_RADIUS, NOISE, RADIUS
 from smnet_jax.exposure.tone import BLACK, GRID, KNOTS, LUMA, THUMBNAIL
@@ -146,9 +147,21 @@ class _ExposureGraph(Nodes):
         ends = self.node("Or", [dark, light])
         away = self.level(self.node("Abs", [self.sub(low, colour)]))
         by_row = self.node("Transpose", [self.reduce("Max", away, 3)], perm=[0, 1, 3, 2])
-        top, tall = self.between_bars(by_row, height, ends)
-        left, wide = self.between_bars(self.reduce("Max", away, 2), width, ends)
+        same = self.node("Cast", [self.node("Less", [away, self.number(SAME)])], to=1)
+        of_rows, of_columns = (
+            self.node("And", [ends, self.node("And", [self.mostly(same, axis, end, size) for end in (0, -1)])])
+            for axis, size in ((2, width), (3, height))
+        )
+        top, tall = self.between_bars(by_row, height, of_rows)
+        left, wide = self.between_bars(self.reduce("Max", away, 2), width, of_columns)
         return top, tall, left, wide
+
+    def mostly(self, same: str, axis: int, end: int, size: str) -> str:
+        """Whether MOST of the first (0) or the last (-1) line along an axis are 1; `size` pixels: (N,1,1,1)."""
+        line = self.node("Gather", [same, self.integers(end)], axis=axis)
+        return self.node(
+            "GreaterOrEqual", [self.reduce("Sum", line, 5 - axis), self.mul(size, self.number(frame.MOST))]
+        )
 
     def between_bars(self, away: str, size: str, ends: str) -> tuple[str, str]:
         """(N,1,1,size), `size` as a float scalar, (N,1,1,1) -> first line and number of lines, (N,1,1,1) both."""
@@ -308,7 +321,9 @@ class _ExposureGraph(Nodes):
         x = self.act(self.conv(self.inside(x), "detail/entry"), 0.1)
         for number, dilation in enumerate(DILATIONS):
             x = self.add(x, self.act(self.conv(self.inside(x), f"detail/body_{number}", dilation), 0.1))
-        return self.node("Clip", [self.pointwise(x, "detail/needs"), self.number(-MOST), self.number(MOST)])
+        return self.node(
+            "Clip", [self.pointwise(x, "detail/needs"), self.number(-detail.MOST), self.number(detail.MOST)]
+        )
 
     def inside(self, x: str) -> str:
         """Zeros round the photo."""

@@ -261,13 +261,18 @@ def test_strength_and_exposure_are_the_command_s(page):
 
 
 def test_the_default_weights_give_the_command_s_pixels_whole(chromium, default_site, tmp_path):
-    """Small ones, enlarged to the thumbnail; gray; with a white area that nobody sees; framed; of several strips."""
+    """Small ones, enlarged to the thumbnail; gray; with a white area that nobody sees; framed; between
+    dark walls, which are no frame; of several strips."""
+    walls = np.pad(dark(), ((0, 0), (9, 7), (0, 0)))
+    walls[:, :9] = walls[:, -7:] = np.random.default_rng(5).integers(0, 4, (len(walls), 1, 1))
+    walls[0, 0] = 1
     seen = np.full((48, 64, 1), 255, np.uint8)
     seen[:20, 5:] = 0
     photos = {
         "small.png": file(dark(61, 43)),
         "gray.png": file(dark()[..., 0]),
         "cut.png": file(np.concatenate([np.where(seen > 0, dark(), 255), seen], axis=2, dtype=np.uint8)),
+        "walls.png": file(walls),
         "framed.png": file(np.pad(dark(), ((9, 6), (12, 5), (0, 0)), constant_values=253)),
         "bars.png": file(np.pad(dark(), ((20, 20), (0, 0), (0, 0)))),
         "large.png": file(dark(1500, 1100)),
@@ -275,7 +280,7 @@ def test_the_default_weights_give_the_command_s_pixels_whole(chromium, default_s
     with chromium.tab(tmp_path / "downloads"):
         chromium.open(default_site)
         chromium.give(photos, kind="image/png")
-        chromium.done("6 of 6 photos done.")
+        chromium.done("7 of 7 photos done.")
         for i, (name, data) in enumerate(photos.items()):
             chromium.run(f"document.querySelectorAll('#photos button')[{i}].click()")
             chromium.until(lambda: not chromium.element("message").is_displayed(), "the photo to be shown")

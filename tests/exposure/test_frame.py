@@ -32,6 +32,22 @@ def test_dark_sky_and_white_table_are_no_frame(bars):
     assert frame.inside(low) == (slice(0, low.shape[0]), slice(0, low.shape[1]))
 
 
+def test_walls_in_the_dark_are_no_frame():
+    """Levels 0 to 3 by chance at two opposite sides, as files of dark rooms hold them."""
+    low = framed(photo(), (0, 0, 12, 30), 0)
+    low[:, :12] = low[:, -30:] = np.random.default_rng(3).integers(0, 4, (60, 1, 1)) / 255
+    low[0, 0] = 1 / 255
+    assert frame.inside(low) == (slice(0, 60), slice(0, 122))
+    low[:, -30:] = 1 / 255  # one side alone is not enough
+    assert frame.inside(low) == (slice(0, 60), slice(0, 122))
+    low[:, :12] = 1 / 255
+    assert frame.inside(low) == (slice(0, 60), slice(12, 92))
+    low[:14, :12] = low[:14, -30:] = 3 / 255  # a quarter rings
+    assert frame.inside(low[1:]) == (slice(0, 59), slice(0, 122))
+    low[0, 0] = 1 / 255
+    assert frame.inside(low) == (slice(0, 60), slice(12, 92))
+
+
 def test_gray_and_nearly_empty_pictures_have_none():
     everything = (slice(0, 60), slice(0, 80))
     assert frame.inside(np.full((60, 80, 3), 0.5, np.float32)) == everything
@@ -59,6 +75,10 @@ def test_each_picture_of_a_batch_as_alone():
                 low = colour + np.repeat(noise * np.where(nearly > 0.99, 1, 0), 3, -1).astype(np.float32)
                 low[top : 60 - bottom, left : 80 - right] = whole[top : 60 - bottom, left : 80 - right]
                 pictures.append(np.clip(low, 0, 1))
+                walls = pictures[-1].copy()  # a share of the outermost lines is of another level
+                share = 12 + 2 * len(pictures) % 9
+                walls[1:share, [0, -1]] = walls[[0, -1], 1:share] = walls[0, 0] + 1 / 255
+                pictures.append(np.clip(walls, 0, 1))
     found = jax.tree.map(np.asarray, jax.jit(frame.inside_each)(jnp.stack(pictures)))
     framed_ones = 0
     for low, top, height, left, width in zip(pictures, *found, strict=True):

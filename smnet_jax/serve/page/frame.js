@@ -3,6 +3,7 @@
 const PLAIN = Math.fround(4 / 255); // a frame's pixels differ by less, after JPEG too
 const ENDS = Math.fround(16 / 255); // a frame is black or white by as much
 const LIGHT = Math.fround(1 - 16 / 255);
+const MOST = 0.75; // of the outermost line of each of a frame's sides is of one colour: walls in the dark are not
 const value = Float32Array.from({ length: 256 }, (_, byte) => byte / 255);
 
 /** {top, left, width, height} of the photo within its frame; all of the picture where there is none. */
@@ -14,8 +15,14 @@ export function inside(data, width, height) {
     const i = 4 * (y * width + x);
     return colour.every((level, c) => Math.fround(Math.abs(value[data[i + c]] - level)) <= PLAIN);
   };
-  const rows = within(height, (y) => every(0, width, (x) => plain(x, y)));
-  const columns = within(width, (x) => every(rows.first, rows.first + rows.count, (y) => plain(x, y)));
+  const same = (x, y) => [0, 1, 2].every((c) => data[4 * (y * width + x) + c] === data[c]);
+  const all = (size) => ({ first: 0, count: size });
+  const rows = [0, height - 1].every((y) => mostly(width, (x) => same(x, y)))
+    ? within(height, (y) => every(0, width, (x) => plain(x, y)))
+    : all(height);
+  const columns = [0, width - 1].every((x) => mostly(height, (y) => same(x, y)))
+    ? within(width, (x) => every(rows.first, rows.first + rows.count, (y) => plain(x, y)))
+    : all(width);
   return { top: rows.first, left: columns.first, width: columns.count, height: rows.count };
 }
 
@@ -28,6 +35,12 @@ function within(size, plain) {
   const count = size - first - last;
   const none = Math.min(first, last) === 0 || count < Math.max(8, Math.floor(size / 4));
   return none ? { first: 0, count: size } : { first, count };
+}
+
+function mostly(size, holds) {
+  let count = 0;
+  for (let i = 0; i < size; i++) if (holds(i)) count++;
+  return count >= MOST * size;
 }
 
 function every(from, to, holds) {
