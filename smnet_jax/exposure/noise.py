@@ -44,14 +44,17 @@ def reduced(
     around: means of windows of the pixels' levels. rows, columns: 1 in the picture, else 0, (H,) and (W,) for all or
     (N,H) and (N,W) for each.
     """
-    done = smoothed(
-        evened(planes, around, rows, columns), rows, columns
-    )  # without `share`, so training derives neither
+    # Done in full, then blended: training derives by `share`, and so need not derive what is slow to derive.
+    done = smoothed(evened(planes, around, rows, columns), rows, columns)
     return [x + share * (y - x) for x, y in zip(planes, done, strict=True)]
 
 
 def evened(planes: Planes, around: jax.Array, rows: jax.Array, columns: jax.Array) -> list[jax.Array]:
-    """(N,H,W), one for each channel -> the same without blotches near black; as `reduced` takes them."""
+    """(N,H,W), one for each channel -> the same without blotches near black, as if everything got much light.
+
+    around: means of windows of the pixels' levels, (N,H,W). rows, columns: 1 in the picture, else 0, (H,) and (W,) for
+    all or (N,H) and (N,W) for each.
+    """
     black = jnp.clip((DARK_FROM - around) / (DARK_FROM - BLACK_BELOW), 0, 1) * in_picture(rows, columns)
     weight = jnp.maximum(_window(black, NEAR_BLACK_RADIUS), 1e-6)
     guide = functools.reduce(jnp.add, planes) / len(planes)
