@@ -14,7 +14,7 @@ from smnet_jax.checkpoints.trees import flatten
 from smnet_jax.export.onnx_nodes import OPSET, PICTURE, Nodes, Shape, check_opset
 from smnet_jax.exposure import detail, frame
 from smnet_jax.exposure.detail import DILATIONS
-from smnet_jax.exposure.frame import ENDS, PLAIN, SAME
+from smnet_jax.exposure.frame import ENDS, PLAIN, RINGS, SAME, WHITE
 from smnet_jax.exposure.network import BINS, EXTREMES, LIFT, NEARLY
 from smnet_jax.exposure.noise import BLACK_BELOW, BLOTCHES, DARK_FROM, FULL, LEAST, NEAR_BLACK_RADIUS, NOISE, RADIUS
 from smnet_jax.exposure.tone import BLACK, GRID, KNOTS, LUMA, THUMBNAIL
@@ -143,29 +143,34 @@ class _ExposureGraph(Nodes):
         first = self.integers(0)
         colour = self.node("Gather", [self.node("Gather", [low, first], axis=2), first], axis=3)
         dark = self.node("LessOrEqual", [self.level(colour), self.number(ENDS)])
-        light = self.node("GreaterOrEqual", [self.level(colour, "Min"), self.number(1 - ENDS)])
-        ends = self.node("Or", [dark, light])
+        white = self.node("GreaterOrEqual", [self.level(colour, "Min"), self.number(1 - RINGS)])
         away = self.level(self.node("Abs", [self.sub(low, colour)]))
-        by_row = self.node("Transpose", [self.reduce("Max", away, 3)], perm=[0, 1, 3, 2])
-        same = self.node("Cast", [self.node("Less", [away, self.number(SAME)])], to=1)
-        of_rows, of_columns = (
-            self.node("And", [ends, self.node("And", [self.mostly(same, axis, end, size) for end in (0, -1)])])
-            for axis, size in ((2, width), (3, height))
-        )
-        top, tall = self.between_bars(by_row, height, of_rows)
-        left, wide = self.between_bars(self.reduce("Max", away, 2), width, of_columns)
+        light = self.node("GreaterOrEqual", [self.level(low, "Min"), self.number(1 - RINGS)])
+        light, same = (self.node("Cast", [x], to=1) for x in (light, self.node("Less", [away, self.number(SAME)])))
+        places: list[str] = []
+        for lines, pixels, count, size in ((2, 3, height, width), (3, 2, width, height)):
+            flat = self.node("Not", [self.share(light, pixels, size, WHITE)])
+            busy = self.node("Greater", [self.reduce("Max", away, pixels), self.number(PLAIN)])
+            busy = self.node(
+                "Or", [self.node("And", [white, flat]), self.node("And", [self.node("Not", [white]), busy])]
+            )
+            outermost = self.node("Gather", [same, self.integers(0, -1)], axis=lines)
+            fewest = self.reduce("Min", self.reduce("Sum", outermost, pixels), lines)
+            plain = self.node("GreaterOrEqual", [fewest, self.mul(size, self.number(frame.MOST))])
+            ends = self.node("Or", [white, self.node("And", [dark, plain])])
+            if lines == 2:
+                busy = self.node("Transpose", [busy], perm=[0, 1, 3, 2])
+            places += self.between_bars(busy, count, ends)
+        top, tall, left, wide = places
         return top, tall, left, wide
 
-    def mostly(self, same: str, axis: int, end: int, size: str) -> str:
-        """Whether MOST of the first (0) or the last (-1) line along an axis are 1; `size` pixels: (N,1,1,1)."""
-        line = self.node("Gather", [same, self.integers(end)], axis=axis)
-        return self.node(
-            "GreaterOrEqual", [self.reduce("Sum", line, 5 - axis), self.mul(size, self.number(frame.MOST))]
-        )
+    def share(self, pixels: str, axis: int, size: str, least: float) -> str:
+        """Whether `least` of each line are 1, along its axis of `size` pixels."""
+        return self.node("GreaterOrEqual", [self.reduce("Sum", pixels, axis), self.mul(size, self.number(least))])
 
-    def between_bars(self, away: str, size: str, ends: str) -> tuple[str, str]:
+    def between_bars(self, busy: str, size: str, ends: str) -> tuple[str, str]:
         """(N,1,1,size), `size` as a float scalar, (N,1,1,1) -> first line and number of lines, (N,1,1,1) both."""
-        busy, line, none = self.node("Greater", [away, self.number(PLAIN)]), self.steps(size), self.number(0.0)
+        line, none = self.steps(size), self.number(0.0)
         first = self.reduce("Min", self.node("Where", [busy, line, size]), 3)
         end = self.node("Where", [busy, self.add(line, self.number(1.0)), none])
         end = self.reduce("Max", end, 3)

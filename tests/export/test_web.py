@@ -266,6 +266,8 @@ def test_the_default_weights_give_the_command_s_pixels_whole(chromium, default_s
     walls = np.pad(dark(), ((0, 0), (9, 7), (0, 0)))
     walls[:, :9] = walls[:, -7:] = np.random.default_rng(5).integers(0, 4, (len(walls), 1, 1))
     walls[0, 0] = 1
+    rings = np.where(np.pad(np.ones((36, 50, 1), bool), ((5, 7), (8, 6), (0, 0))), dark(), 235 + dark() % 20)
+    rings[2, 30] = 100
     seen = np.full((48, 64, 1), 255, np.uint8)
     seen[:20, 5:] = 0
     photos = {
@@ -274,13 +276,14 @@ def test_the_default_weights_give_the_command_s_pixels_whole(chromium, default_s
         "cut.png": file(np.concatenate([np.where(seen > 0, dark(), 255), seen], axis=2, dtype=np.uint8)),
         "walls.png": file(walls),
         "framed.png": file(np.pad(dark(), ((9, 6), (12, 5), (0, 0)), constant_values=253)),
+        "rings.png": file(rings.astype(np.uint8)),
         "bars.png": file(np.pad(dark(), ((20, 20), (0, 0), (0, 0)))),
         "large.png": file(dark(1500, 1100)),
     }
     with chromium.tab(tmp_path / "downloads"):
         chromium.open(default_site)
         chromium.give(photos, kind="image/png")
-        chromium.done("7 of 7 photos done.")
+        chromium.done("8 of 8 photos done.")
         for i, (name, data) in enumerate(photos.items()):
             chromium.run(f"document.querySelectorAll('#photos button')[{i}].click()")
             chromium.until(lambda: not chromium.element("message").is_displayed(), "the photo to be shown")

@@ -1,9 +1,12 @@
 """Which part of a picture is the photo, and that a frame changes nothing in it."""
 
+import io
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 import smnet_jax
 from smnet_jax.exposure import ExposureNet, frame, picture
@@ -30,6 +33,19 @@ def test_found(level, bars):
 def test_dark_sky_and_white_table_are_no_frame(bars):
     low = framed(photo(), bars, 0)
     assert frame.inside(low) == (slice(0, low.shape[0]), slice(0, low.shape[1]))
+
+
+def as_jpeg(picture, quality=85):
+    file = io.BytesIO()
+    Image.fromarray(np.rint(picture * 255).astype(np.uint8)).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file)) / np.float32(255)
+
+
+@pytest.mark.parametrize("width", [4, 8, 12, 16])
+def test_narrow_white_frames_are_found_though_jpeg_rings_in_them(width):
+    low = as_jpeg(framed(photo(), [width] * 4, 1))
+    assert np.ptp(low[:width]) > 5 / 255
+    assert frame.inside(low) == (slice(width, width + 60), slice(width, width + 80))
 
 
 def test_walls_in_the_dark_are_no_frame():
@@ -79,6 +95,12 @@ def test_each_picture_of_a_batch_as_alone():
                 share = 12 + 2 * len(pictures) % 9
                 walls[1:share, [0, -1]] = walls[[0, -1], 1:share] = walls[0, 0] + 1 / 255
                 pictures.append(np.clip(walls, 0, 1))
+    for width in (4, 8):
+        for level in (0, 1):
+            pictures.append(as_jpeg(framed(photo(60 - 2 * width, 80 - 2 * width), [width] * 4, level)))
+    for share in range(1, 5):  # of 60 and 80 pixels, round 0.97
+        pictures.append(framed(photo(50, 70), [5] * 4, 1))
+        pictures[-1][[2, -2], 10 : 10 + share] = pictures[-1][10 : 10 + share, [2, -2]] = 0.5
     found = jax.tree.map(np.asarray, jax.jit(frame.inside_each)(jnp.stack(pictures)))
     framed_ones = 0
     for low, top, height, left, width in zip(pictures, *found, strict=True):

@@ -1,28 +1,36 @@
 // A plain black or white frame round a photo is no part of it: smnet_jax/exposure/frame.py, in its float32 arithmetic.
 
-const PLAIN = Math.fround(4 / 255); // a frame's pixels differ by less, after JPEG too
-const ENDS = Math.fround(16 / 255); // a frame is black or white by as much
-const LIGHT = Math.fround(1 - 16 / 255);
-const MOST = 0.75; // of the outermost line of each of a frame's sides is of one colour: walls in the dark are not
+const ENDS = Math.fround(16 / 255); // a black frame's corner is as dark
+const PLAIN = Math.fround(4 / 255); // and its pixels differ from that by less, after JPEG too
+const MOST = 0.75; // of the outermost line of each of its sides is of one colour: walls in the dark are not
+const LIGHT = Math.fround(1 - 24 / 255); // a white frame is as light, but where JPEG rings
+const WHITE = 0.97;
 const value = Float32Array.from({ length: 256 }, (_, byte) => byte / 255);
 
 /** {top, left, width, height} of the photo within its frame; all of the picture where there is none. */
 export function inside(data, width, height) {
-  const colour = [0, 1, 2].map((c) => value[data[c]]);
-  const whole = { top: 0, left: 0, width, height };
-  if (Math.max(...colour) > ENDS && Math.min(...colour) < LIGHT) return whole;
-  const plain = (x, y) => {
-    const i = 4 * (y * width + x);
-    return colour.every((level, c) => Math.fround(Math.abs(value[data[i + c]] - level)) <= PLAIN);
+  const level = (x, y) => [0, 1, 2].map((c) => value[data[4 * (y * width + x) + c]]);
+  const colour = level(0, 0);
+  const white = Math.min(...colour) >= LIGHT;
+  const dark = Math.max(...colour) <= ENDS;
+  const light = (pixel) => Math.min(...pixel) >= LIGHT;
+  const plain = (pixel) => pixel.every((v, c) => Math.fround(Math.abs(v - colour[c])) <= PLAIN);
+  const same = (pixel) => pixel.every((v, c) => v === colour[c]);
+  /** The photo's lines of `count`, each of `size` pixels `at(line, i)`. */
+  const between = (count, size, at) => {
+    const whole = { first: 0, count };
+    if (!white && !dark) return whole;
+    const mostly = (line, share, holds) => {
+      let found = 0;
+      for (let i = 0; i < size; i++) if (holds(at(line, i))) found++;
+      return found >= share * size;
+    };
+    if (white) return within(count, (line) => mostly(line, WHITE, light));
+    if (![0, count - 1].every((line) => mostly(line, MOST, same))) return whole;
+    return within(count, (line) => every(0, size, (i) => plain(at(line, i))));
   };
-  const same = (x, y) => [0, 1, 2].every((c) => data[4 * (y * width + x) + c] === data[c]);
-  const all = (size) => ({ first: 0, count: size });
-  const rows = [0, height - 1].every((y) => mostly(width, (x) => same(x, y)))
-    ? within(height, (y) => every(0, width, (x) => plain(x, y)))
-    : all(height);
-  const columns = [0, width - 1].every((x) => mostly(height, (y) => same(x, y)))
-    ? within(width, (x) => every(rows.first, rows.first + rows.count, (y) => plain(x, y)))
-    : all(width);
+  const rows = between(height, width, (y, x) => level(x, y));
+  const columns = between(width, height, (x, y) => level(x, y));
   return { top: rows.first, left: columns.first, width: columns.count, height: rows.count };
 }
 
@@ -35,12 +43,6 @@ function within(size, plain) {
   const count = size - first - last;
   const none = Math.min(first, last) === 0 || count < Math.max(8, Math.floor(size / 4));
   return none ? { first: 0, count: size } : { first, count };
-}
-
-function mostly(size, holds) {
-  let count = 0;
-  for (let i = 0; i < size; i++) if (holds(i)) count++;
-  return count >= MOST * size;
 }
 
 function every(from, to, holds) {
