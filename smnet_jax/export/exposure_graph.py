@@ -14,7 +14,7 @@ from smnet_jax.checkpoints.trees import flatten
 from smnet_jax.export.onnx_nodes import OPSET, PICTURE, Nodes, Shape, check_opset
 from smnet_jax.exposure import detail, frame
 from smnet_jax.exposure.detail import DILATIONS
-from smnet_jax.exposure.frame import ENDS, PLAIN, RINGS, SAME, WHITE
+from smnet_jax.exposure.frame import ENDS, PLAIN, RINGS, SAME
 from smnet_jax.exposure.network import BINS, EXTREMES, LIFT, NEARLY
 from smnet_jax.exposure.noise import BLACK_BELOW, BLOTCHES, DARK_FROM, FULL, LEAST, NEAR_BLACK_RADIUS, NOISE, RADIUS
 from smnet_jax.exposure.tone import BLACK, GRID, KNOTS, LUMA, THUMBNAIL
@@ -145,15 +145,14 @@ class _ExposureGraph(Nodes):
         dark = self.node("LessOrEqual", [self.level(colour), self.number(ENDS)])
         white = self.node("GreaterOrEqual", [self.level(colour, "Min"), self.number(1 - RINGS)])
         away = self.level(self.node("Abs", [self.sub(low, colour)]))
-        light = self.node("GreaterOrEqual", [self.level(low, "Min"), self.number(1 - RINGS)])
-        light, same = (self.node("Cast", [x], to=1) for x in (light, self.node("Less", [away, self.number(SAME)])))
+        dimmest = self.level(low, "Min")
+        same = self.node("Cast", [self.node("Less", [away, self.number(SAME)])], to=1)
         places: list[str] = []
         for lines, pixels, count, size in ((2, 3, height, width), (3, 2, width, height)):
-            flat = self.node("Not", [self.share(light, pixels, size, WHITE)])
-            busy = self.node("Greater", [self.reduce("Max", away, pixels), self.number(PLAIN)])
-            busy = self.node(
-                "Or", [self.node("And", [white, flat]), self.node("And", [self.node("Not", [white]), busy])]
-            )
+            dim = self.node("Less", [self.reduce("Min", dimmest, pixels), self.number(1 - RINGS)])
+            far = self.node("Greater", [self.reduce("Max", away, pixels), self.number(PLAIN)])
+            far = self.node("And", [self.node("Not", [white]), far])
+            busy = self.node("Or", [self.node("And", [white, dim]), far])
             outermost = self.node("Gather", [same, self.integers(0, -1)], axis=lines)
             fewest = self.reduce("Min", self.reduce("Sum", outermost, pixels), lines)
             plain = self.node("GreaterOrEqual", [fewest, self.mul(size, self.number(frame.MOST))])
@@ -163,10 +162,6 @@ class _ExposureGraph(Nodes):
             places += self.between_bars(busy, count, ends)
         top, tall, left, wide = places
         return top, tall, left, wide
-
-    def share(self, pixels: str, axis: int, size: str, least: float) -> str:
-        """Whether `least` of each line are 1, along its axis of `size` pixels."""
-        return self.node("GreaterOrEqual", [self.reduce("Sum", pixels, axis), self.mul(size, self.number(least))])
 
     def between_bars(self, busy: str, size: str, ends: str) -> tuple[str, str]:
         """(N,1,1,size), `size` as a float scalar, (N,1,1,1) -> first line and number of lines, (N,1,1,1) both."""

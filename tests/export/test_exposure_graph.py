@@ -37,7 +37,6 @@ def test_a_frame_of_its_own_for_each_picture(opset):
     low = rng.uniform(0, 0.3, (4, 70, 90, 3)).astype(np.float32) ** 2
     low[1] = np.pad(low[1, 8:-6, 5:-9], ((8, 6), (5, 9), (0, 0)), constant_values=1)
     low[1, 3, 20:22] = low[1, -2, 4] = 0.92
-    low[1, 4, 7] = 0.5
     low[2, :20] = low[2, -10:] = 0
     speckled = np.where(rng.uniform(size=(70, 90, 1)) < 0.1, 3 / 255, 0).astype(np.float32)
     speckled[0, 0] = 0

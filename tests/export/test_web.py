@@ -261,13 +261,14 @@ def test_strength_and_exposure_are_the_command_s(page):
 
 
 def test_the_default_weights_give_the_command_s_pixels_whole(chromium, default_site, tmp_path):
-    """Small ones, enlarged to the thumbnail; gray; with a white area that nobody sees; framed; between
-    dark walls, which are no frame; of several strips."""
+    """Small ones, enlarged to the thumbnail; gray; with a white area that nobody sees; between dark walls, which are no
+    frame; in frames; of several strips.
+    """
     walls = np.pad(dark(), ((0, 0), (9, 7), (0, 0)))
     walls[:, :9] = walls[:, -7:] = np.random.default_rng(5).integers(0, 4, (len(walls), 1, 1))
     walls[0, 0] = 1
     rings = np.where(np.pad(np.ones((36, 50, 1), bool), ((5, 7), (8, 6), (0, 0))), dark(), 235 + dark() % 20)
-    rings[2, 30] = 100
+    rings[2, 30] = 232
     seen = np.full((48, 64, 1), 255, np.uint8)
     seen[:20, 5:] = 0
     photos = {

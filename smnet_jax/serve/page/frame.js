@@ -3,8 +3,7 @@
 const ENDS = Math.fround(16 / 255); // a black frame's corner is as dark
 const PLAIN = Math.fround(4 / 255); // and its pixels differ from that by less, after JPEG too
 const MOST = 0.75; // of the outermost line of each of its sides is of one colour: walls in the dark are not
-const LIGHT = Math.fround(1 - 24 / 255); // a white frame is as light, but where JPEG rings
-const WHITE = 0.97;
+const LIGHT = Math.fround(1 - 24 / 255); // all of a white frame is as light: JPEG rings in narrow ones
 const value = Float32Array.from({ length: 256 }, (_, byte) => byte / 255);
 
 /** {top, left, width, height} of the photo within its frame; all of the picture where there is none. */
@@ -12,21 +11,19 @@ export function inside(data, width, height) {
   const level = (x, y) => [0, 1, 2].map((c) => value[data[4 * (y * width + x) + c]]);
   const colour = level(0, 0);
   const white = Math.min(...colour) >= LIGHT;
-  const dark = Math.max(...colour) <= ENDS;
-  const light = (pixel) => Math.min(...pixel) >= LIGHT;
-  const plain = (pixel) => pixel.every((v, c) => Math.fround(Math.abs(v - colour[c])) <= PLAIN);
+  const black = Math.max(...colour) <= ENDS;
   const same = (pixel) => pixel.every((v, c) => v === colour[c]);
+  const plain = white
+    ? (pixel) => Math.min(...pixel) >= LIGHT
+    : (pixel) => pixel.every((v, c) => Math.fround(Math.abs(v - colour[c])) <= PLAIN);
   /** The photo's lines of `count`, each of `size` pixels `at(line, i)`. */
   const between = (count, size, at) => {
-    const whole = { first: 0, count };
-    if (!white && !dark) return whole;
-    const mostly = (line, share, holds) => {
+    const mostly = (line) => {
       let found = 0;
-      for (let i = 0; i < size; i++) if (holds(at(line, i))) found++;
-      return found >= share * size;
+      for (let i = 0; i < size; i++) if (same(at(line, i))) found++;
+      return found >= MOST * size;
     };
-    if (white) return within(count, (line) => mostly(line, WHITE, light));
-    if (![0, count - 1].every((line) => mostly(line, MOST, same))) return whole;
+    if (!white && !(black && mostly(0) && mostly(count - 1))) return { first: 0, count };
     return within(count, (line) => every(0, size, (i) => plain(at(line, i))));
   };
   const rows = between(height, width, (y, x) => level(x, y));
